@@ -1,4 +1,5 @@
-"""Every error that Easel raises on purpose; each message is a sentence that tells the user what to do.
+"""Every error that Easel raises on purpose; each message is a sentence that tells the user what to
+do.
 
 ::
 

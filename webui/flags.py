@@ -1,0 +1,223 @@
+"""The command line. A1111's names where a flag does the same."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from webui import __version__
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+DEFAULT_PORT = 7860
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """`generate`: one picture without a browser.
+
+    Attributes:
+        out: file to write; its suffix decides the format.
+        width, height: pixels; None: the checkpoint's native size.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    seed: int = -1
+    steps: int = 20
+    cfg_scale: float = 7.0
+    sampler: str = "DPM++ 2M"
+    schedule: str = "Automatic"
+    width: int | None = None
+    height: int | None = None
+    out: Path = Path("picture.png")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """The parsed command line.
+
+    Attributes:
+        port: None: the first free one from 7860 on.
+        threads: of the CPU for the networks; None: as many as there are cores.
+        checkpoint: file or name to start with; None: the last one used.
+        generate: set for the sub-command of that name.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    listen: bool = False
+    data_dir: Path | None = None
+    models_dir: Path | None = None
+    checkpoint_dir: tuple[Path, ...] = ()
+    vae_dir: tuple[Path, ...] = ()
+    checkpoint: str | None = None
+    device: DeviceName = "auto"
+    dtype: DtypeName = "auto"
+    vae_dtype: DtypeName = "auto"
+    threads: int | None = None
+    browser: bool = True
+    theme: Literal["system", "light", "dark"] | None = None
+    styles_files: tuple[str, ...] = ()
+    max_batch_count: int = 100
+    insecure_no_auth: bool = False
+    log_level: str = "INFO"
+    generate: Generate | None = None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="webui.sh",
+        description="Easel: a web UI for Stable Diffusion.",
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"Easel {__version__}")
+    server = parser.add_argument_group("page")
+    server.add_argument(
+        "--port", type=_port, help="port of the page (default: the first free one from 7860 on)"
+    )
+    server.add_argument(
+        "--listen",
+        action="store_true",
+        help="let other computers of the network in (needs --insecure-no-auth)",
+    )
+    server.add_argument(
+        "--server-name", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)"
+    )
+    server.add_argument(
+        "--insecure-no-auth",
+        action="store_true",
+        help="allow --listen without passwords: everyone on the network can use this computer",
+    )
+    server.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    server.add_argument("--theme", choices=("system", "light", "dark"), help="colours of the page")
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--data-dir", type=Path, help="folder for models, outputs and settings (default: this one)"
+    )
+    files.add_argument(
+        "--models-dir", type=Path, help="folder of the models (default: models in the data folder)"
+    )
+    files.add_argument(
+        "--ckpt-dir",
+        type=Path,
+        action="append",
+        default=[],
+        help="further folder with checkpoints (repeatable)",
+    )
+    files.add_argument(
+        "--vae-dir",
+        type=Path,
+        action="append",
+        default=[],
+        help="further folder with VAE files (repeatable)",
+    )
+    files.add_argument("--ckpt", help="checkpoint to start with: a name or a file")
+    files.add_argument(
+        "--styles-file",
+        action="append",
+        default=[],
+        help="further styles file (repeatable, wildcards allowed)",
+    )
+    device = parser.add_argument_group("device")
+    device.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    device.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="of the networks",
+    )
+    device.add_argument(
+        "--vae-dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="of the VAE",
+    )
+    device.add_argument(
+        "--threads", type=_positive, help="CPU threads for the networks (default: all cores)"
+    )
+    parser.add_argument(
+        "--max-batch-count", type=_positive, default=100, help="largest batch count of the page"
+    )
+    parser.add_argument("--loglevel", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    one = commands.add_parser("generate", help="make one picture without a browser, then exit")
+    one.add_argument("--prompt", required=True)
+    one.add_argument("--negative-prompt", default="")
+    one.add_argument("--seed", type=int, default=-1)
+    one.add_argument("--steps", type=int, default=20)
+    one.add_argument("--cfg-scale", type=float, default=7.0)
+    one.add_argument("--sampler", default="DPM++ 2M")
+    one.add_argument("--schedule", default="Automatic")
+    one.add_argument("--width", type=int)
+    one.add_argument("--height", type=int)
+    one.add_argument("--out", type=Path, default=Path("picture.png"))
+    return parser
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 65536:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def parse(arguments: Sequence[str]) -> Flags:
+    """Parse a command line (without the program's name); prints a usage line and exits on a
+    mistake.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    generate = None
+    if given.command == "generate":
+        names = (
+            "prompt",
+            "negative_prompt",
+            "seed",
+            "steps",
+            "cfg_scale",
+            "sampler",
+            "schedule",
+            "width",
+            "height",
+            "out",
+        )
+        generate = Generate(**{name: getattr(given, name) for name in names})
+    host = given.server_name or ("0.0.0.0" if given.listen else "127.0.0.1")
+    listen = host not in ("127.0.0.1", "localhost", "::1")
+    if listen and not given.insecure_no_auth and generate is None:
+        parser.error(
+            "--listen lets everyone on the network use this computer and see its pictures; "
+            "add --insecure-no-auth if that is what you want"
+        )
+    return Flags(
+        host=host,
+        port=given.port,
+        listen=listen,
+        data_dir=given.data_dir,
+        models_dir=given.models_dir,
+        checkpoint_dir=tuple(given.ckpt_dir),
+        vae_dir=tuple(given.vae_dir),
+        checkpoint=given.ckpt,
+        device=given.device,
+        dtype=given.dtype,
+        vae_dtype=given.vae_dtype,
+        threads=given.threads,
+        browser=not given.no_browser,
+        theme=given.theme,
+        styles_files=tuple(given.styles_file),
+        max_batch_count=given.max_batch_count,
+        insecure_no_auth=given.insecure_no_auth,
+        log_level=given.loglevel,
+        generate=generate,
+    )

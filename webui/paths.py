@@ -1,0 +1,93 @@
+"""Every folder and file that Easel reads or writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Folders below the data folder.
+
+    Attributes:
+        data: holds everything that belongs to the user; default: the program's own folder.
+        models: weights; default `data/models`.
+    """
+
+    data: Path
+    models: Path
+    program: Path = PROGRAM
+
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """Where checkpoints are looked for: the user's folder, then the one that Easel ships."""
+        return self._with_shipped("Stable-diffusion")
+
+    @property
+    def vaes(self) -> tuple[Path, ...]:
+        """Where VAE files are looked for."""
+        return self._with_shipped("VAE")
+
+    def _with_shipped(self, name: str) -> tuple[Path, ...]:
+        own, shipped = self.models / name, self.program / "models" / name
+        return (own,) if own == shipped else (own, shipped)
+
+    @property
+    def outputs(self) -> Path:
+        """Pictures."""
+        return self.data / "outputs"
+
+    @property
+    def log_images(self) -> Path:
+        """Pictures that the user saved from the gallery, with log.csv."""
+        return self.data / "log" / "images"
+
+    @property
+    def config(self) -> Path:
+        """The settings."""
+        return self.data / "config.json"
+
+    @property
+    def styles(self) -> Path:
+        """The prompt styles."""
+        return self.data / "styles.csv"
+
+    @property
+    def params(self) -> Path:
+        """The infotext of the last picture."""
+        return self.data / "params.txt"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again: index, hashes, thumbnails."""
+        return self.data / "cache"
+
+    @property
+    def store(self) -> Path:
+        """Uploaded pictures by content hash."""
+        return self.data / "cache" / "pictures"
+
+    @property
+    def index(self) -> Path:
+        """The index of model files."""
+        return self.data / "cache" / "models.sqlite"
+
+    @property
+    def jobs(self) -> Path:
+        """The queue."""
+        return self.data / "jobs.sqlite"
+
+    @property
+    def extensions(self) -> tuple[Path, ...]:
+        """Where extensions lie."""
+        own, shipped = self.data / "extensions", self.program / "extensions"
+        return (own,) if own == shipped else (own, shipped)
+
+
+def make_paths(data: Path | None = None, models: Path | None = None) -> Paths:
+    """Paths for a data folder (default: the program's own)."""
+    root = (data or PROGRAM).expanduser().resolve()
+    return Paths(root, (models or root / "models").expanduser().resolve())
