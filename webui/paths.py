@@ -81,6 +81,11 @@ class Paths:
         return self.data / "jobs.sqlite"
 
     @property
+    def drafts(self) -> Path:
+        """What users typed but did not send yet."""
+        return self.data / "cache" / "drafts"
+
+    @property
     def extensions(self) -> tuple[Path, ...]:
         """Where extensions lie."""
         own, shipped = self.data / "extensions", self.program / "extensions"
