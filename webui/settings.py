@@ -324,8 +324,9 @@ class SettingsStore:
             new = changed(old, changes)
             if new == old:
                 return old
-            self._write(new)
-            self._current = new
+            unknown = {k: v for k, v in self._unknown.items() if k not in changes}
+            self._write(new, unknown)
+            self._current, self._unknown = new, unknown
         for listener in self._listeners:
             listener(old, new)
         return new
@@ -365,11 +366,10 @@ class SettingsStore:
                 f"{self._file.name} could not be renamed either: check the folder's permissions."
             )
 
-    def _write(self, settings: Settings) -> None:
+    def _write(self, settings: Settings, unknown: Mapping[str, Any]) -> None:
         defaults = Settings().model_dump(mode="json")
         values = {k: v for k, v in settings.model_dump(mode="json").items() if v != defaults[k]}
         temporary = self._file.with_suffix(".tmp")
-        unknown = {k: v for k, v in self._unknown.items() if k not in Settings.model_fields}
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("w", encoding="utf-8") as out:
