@@ -12,6 +12,7 @@ do.
     ├── OutOfMemory                     the device's memory does not suffice
     ├── StorageError                    a file could not be written (disk full, no permission)
     ├── QueueFull                       too many jobs wait already
+    ├── JobNotFound                     no such job, or not the asker's
     └── ExtensionError(extension_id)    an extension failed and asked to abort the job
     JobStopped
     ├── Interrupted                     the user stopped the job
@@ -65,6 +66,10 @@ class StorageError(WebUIError):
 
 class QueueFull(WebUIError):
     """The queue holds as many jobs as it may."""
+
+
+class JobNotFound(WebUIError):
+    """A job that does not exist, was forgotten, or belongs to somebody else."""
 
 
 class ExtensionError(WebUIError):
