@@ -1,0 +1,1 @@
+"""Model files: found, checked, hashed, loaded, kept in memory."""

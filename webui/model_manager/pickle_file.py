@@ -1,0 +1,128 @@
+"""PyTorch's own files (.ckpt, .pt, .pth, .bin): pickles, read without running what they hold."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from webui.errors import UnsupportedModel
+from webui.families.base import Header, TensorInfo
+
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""A zip archive, as PyTorch writes since 1.6; a bare pickle, as before."""
+MAX_ARCHIVE_ENTRIES = 100_000
+MAX_PICKLE_BYTES = 64 * 1024 * 1024
+"""Of the part that is a pickle; the tensors lie beside it."""
+
+_SAFETENSORS_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+class _ModelCheckpoint:
+    """Stands in for pytorch_lightning's class, whose name old training files use as a key."""
+
+
+_HARMLESS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
+    (_ModelCheckpoint, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (_ModelCheckpoint, "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint"),
+]
+
+
+class PickleFile:
+    """A PyTorch file's tensors; see `TensorFile`.
+
+    Args:
+        path: the file. Only tensors and plain containers are made from it; the state dict may be
+            the whole file or lie under ``state_dict``.
+    Raises:
+        UnsupportedModel: if the file is damaged, holds no tensors, or names anything else to make.
+    """
+
+    metadata: Mapping[str, str] = {}
+
+    def __init__(self, path: Path) -> None:
+        self._tensors = _state_dict(path, _load(path))
+        self.header: Header = {
+            name: TensorInfo(tuple(tensor.shape), _SAFETENSORS_NAMES[tensor.dtype])
+            for name, tensor in self._tensors.items()
+        }
+
+    def read_into(self, name: str, target: Tensor) -> None:
+        """See `TensorFile.read_into`."""
+        target.copy_(self._tensors[name].reshape(-1))
+
+
+def _load(path: Path) -> object:
+    is_archive = zipfile.is_zipfile(path)
+    if is_archive:
+        _check_archive(path)
+    try:
+        with torch.serialization.safe_globals(_HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except pickle.UnpicklingError as error:
+        raise UnsupportedModel(
+            f"{path.name} was refused: it is a pickle that wants to run code, or is damaged."
+            " Get the checkpoint as .safetensors."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UnsupportedModel(
+            f"{path.name} is damaged or no PyTorch checkpoint. Download it again."
+        ) from error
+
+
+def _check_archive(path: Path) -> None:
+    """Hold that an archive is no larger inside than outside."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise UnsupportedModel(f"{path.name} is damaged. Download it again.") from error
+    pickles = [entry.file_size for entry in entries if entry.filename.endswith("data.pkl")]
+    if len(pickles) != 1:
+        raise UnsupportedModel(
+            f"{path.name} is an archive, but not a PyTorch checkpoint. Unpack it first."
+        )
+    if (
+        len(entries) > MAX_ARCHIVE_ENTRIES
+        or pickles[0] > MAX_PICKLE_BYTES
+        or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        or sum(entry.file_size for entry in entries) > path.stat().st_size
+    ):
+        raise UnsupportedModel(
+            f"{path.name} was refused: the archive is built unlike a PyTorch checkpoint."
+        )
+
+
+def _state_dict(path: Path, loaded: object) -> dict[str, Tensor]:
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, dict):
+        raise UnsupportedModel(f"{path.name} holds no model. Download it again.")
+    tensors = {
+        name: value
+        for name, value in loaded.items()
+        if isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.dtype in _SAFETENSORS_NAMES
+    }
+    if not tensors:
+        raise UnsupportedModel(f"{path.name} holds no tensors. Download it again.")
+    return tensors
