@@ -1,0 +1,1 @@
+"""Schedules, samplers, noise and guidance: tensors only, no networks, no files, no settings."""
