@@ -79,7 +79,7 @@ def test_backlogged_owners_get_equal_time_within_ten_percent(
             "long": itertools.repeat(9.0),
             "mixed": itertools.cycle([2.0, 7.0, 3.0]),
         },
-        400.0,
+        270.0,
     )
     assert max(served.values()) <= min(served.values()) * 1.1
 

@@ -14,7 +14,7 @@ from webui.errors import QueueFull
 from webui.jobs import EventType, JobHandle, JobQueue, JobState
 
 ROOT = Path(__file__).parents[3]
-THREADS = 12
+THREADS = 8
 JOBS_PER_THREAD = 8
 
 
@@ -89,8 +89,8 @@ def test_the_limit_holds_in_a_race(bench: Any) -> None:
 
 def test_threads_and_coroutines_see_the_same_story(queue: JobQueue, bench: Any) -> None:
     def run_job(handle: JobHandle) -> str:
-        for index in range(80):
-            handle.start_batch(index, 80)
+        for index in range(70):
+            handle.start_batch(index, 70)
             handle.step(1, 1)
             handle.finish_unit(index, {})
         return "{}"
@@ -112,7 +112,7 @@ def test_threads_and_coroutines_see_the_same_story(queue: JobQueue, bench: Any) 
 
     with ThreadPoolExecutor(4) as pool:
         stories = asyncio.run(main(pool))
-    assert stories == [list(range(1, 85))] * 12
+    assert stories == [list(range(1, 75))] * 12
 
 
 FULL_DISK = """
