@@ -179,13 +179,16 @@ class Blueprint:
             holds are real already).
         sources: for each network, parameter name -> name of the tensor in the file; shapes have
             been compared, up to trailing ones.
-        assemble: puts networks (these, or others of equal architecture) and facts together.
+        facts: further tensors of the file that `assemble` wants, e.g. the noise schedule.
+        assemble: makes a model of networks (these, or others of equal architecture) with weights
+            and of the facts, float32 on the CPU; raises UnsupportedModel if those make no sense.
     """
 
     architecture: str
     networks: Networks
     sources: Mapping[str, Mapping[str, str]]
-    assemble: Callable[[Networks], LoadedModel]
+    facts: tuple[str, ...]
+    assemble: Callable[[Networks, Mapping[str, Tensor]], LoadedModel]
 
 
 class Family(Protocol):

@@ -155,8 +155,25 @@ def read_params(config: object | None) -> LdmParams:
         ) from error
 
 
-def alphas_cumprod(params: LdmParams) -> torch.Tensor:
-    """Return the signal shares [1000] float32 of the schedule that is linear in sqrt(beta)."""
+ALPHAS = "alphas_cumprod"
+"""The tensor that holds a file's own noise schedule."""
+
+
+def alphas_cumprod(params: LdmParams, stored: torch.Tensor | None) -> torch.Tensor:
+    """Return the share of signal at each timestep, [1000] float32.
+
+    A1111 takes the file's own, where there is one, with the rounding that it was stored with: half
+    precision moves the first sigmas visibly. Else the schedule is linear in sqrt(beta).
+
+    Raises:
+        UnsupportedModel: if the stored schedule is none.
+    """
+    if stored is not None:
+        if stored.shape != (params.timesteps,) or not ((stored > 0) & (stored <= 1)).all():
+            raise UnsupportedModel(
+                f"The noise schedule in the file ({ALPHAS}) is damaged. Download it again."
+            )
+        return stored
     start, end = params.linear_start**0.5, params.linear_end**0.5
     betas = torch.linspace(start, end, params.timesteps, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, dim=0).float()

@@ -63,7 +63,8 @@ class SD1:
             architecture=self.id + "".join(part.model_dump_json() for part in described),
             networks=networks,
             sources=sources,
-            assemble=lambda weighted: SD1Model(weighted, params),
+            facts=tuple(key for key in (ldm.ALPHAS,) if key in header),
+            assemble=lambda weighted, facts: SD1Model(weighted, params, facts.get(ldm.ALPHAS)),
         )
 
 
@@ -89,16 +90,19 @@ class SD1Model:
     Args:
         networks: ``unet``, ``vae`` and ``text_encoder``, with weights.
         params: the architecture and the noise schedule.
+        alphas_cumprod: the file's own noise schedule, if it has one.
     """
 
     family_id = SD1.id
     native_size = SD1.native_size
     latent_channels = 4
 
-    def __init__(self, networks: Networks, params: ldm.LdmParams) -> None:
+    def __init__(
+        self, networks: Networks, params: ldm.LdmParams, alphas_cumprod: Tensor | None
+    ) -> None:
         self.networks = networks
         self.prediction: Prediction = "v" if params.parameterization == "v" else "epsilon"
-        self.alphas_cumprod = ldm.alphas_cumprod(params)
+        self.alphas_cumprod = ldm.alphas_cumprod(params, alphas_cumprod)
         self.vae_scale_factor = params.vae.scale_factor
         self._unet = networks["unet"]
         self._dtype = next(self._unet.parameters()).dtype

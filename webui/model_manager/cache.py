@@ -7,19 +7,22 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webui.device import DevicePolicy
 from webui.families.base import LoadedModel, Networks
 from webui.model_manager.catalog import Catalog
 from webui.model_manager.index import FileVersion
+from webui.model_manager.info import ModelInfo, describe_checkpoint
 from webui.model_manager.loader import (
     Candidate,
     OnProgress,
     allocate,
     ignore_progress,
     open_checkpoint,
+    read_facts,
     read_weights,
+    sized,
 )
 
 
@@ -55,6 +58,7 @@ class ModelCache:
         self._policy = policy
         self._limit = max(1, limit)
         self._residents: OrderedDict[FileVersion, _Resident] = OrderedDict()
+        self._infos: dict[FileVersion, ModelInfo] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
 
@@ -88,6 +92,27 @@ class ModelCache:
         """Give up every model that is not in use."""
         self._shrink(0)
 
+    def info(self, checkpoint: str) -> ModelInfo:
+        """Say what a checkpoint is, from its header; its hash may not be known yet.
+
+        Raises:
+            ModelNotFound, UnsupportedModel: with the reason.
+        """
+        file = self._catalog.find(checkpoint)
+        known = self._infos.get(file.version)
+        if known is None:
+            known = self._infos[file.version] = describe_checkpoint(file)
+        return replace(known, file=file)
+
+    def hashed_info(self, checkpoint: str) -> ModelInfo:
+        """Say what a checkpoint is, with its hash, which is waited for.
+
+        Raises:
+            ModelNotFound, UnsupportedModel: with the reason.
+        """
+        info = self.info(checkpoint)
+        return replace(info, file=self._catalog.hashed(info.file))
+
     def loaded(self) -> tuple[FileVersion, ...]:
         """Return the files whose models are in memory, the one used last at the end."""
         with self._lock:
@@ -107,10 +132,11 @@ class ModelCache:
             if resident is not None:
                 return resident
             with open_checkpoint(version.path) as candidate:
+                blueprint, facts = candidate.blueprint, read_facts(candidate)
                 networks = self._room_for(candidate)
                 read_weights(candidate, networks, on_progress)
-                blueprint = candidate.blueprint
-                resident = _Resident(blueprint.assemble(networks), blueprint.architecture, pins=1)
+                model = blueprint.assemble(networks, facts)
+                resident = _Resident(model, blueprint.architecture, pins=1)
             with self._lock:
                 self._residents[version] = resident
             return resident
@@ -135,8 +161,9 @@ class ModelCache:
 
     def _fits(self, resident: _Resident) -> bool:
         """Tell whether a model's networks are still in the formats that the policy asks for."""
+        policy = sized(self._policy, resident.model.networks)
         return all(
-            parameter.dtype == self._policy.dtype_of(role)
+            parameter.dtype == policy.dtype_of(role)
             for role, network in resident.model.networks.items()
             for parameter in network.parameters()
         )

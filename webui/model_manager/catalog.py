@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,9 @@ class Catalog:
     Args:
         folders: searched through, sub-folders and links included; the first one's names win.
         index: where hashes are kept.
+
+    Attributes:
+        unhashed: set when a scan has found files without hashes.
     """
 
     def __init__(self, folders: Sequence[Path], index: FileIndex) -> None:
@@ -87,8 +91,10 @@ class Catalog:
         self._index = index
         self._files: tuple[CheckpointFile, ...] = ()
         self._scanning = threading.Lock()
-        self._hashing = threading.Lock()
-        self._unreadable: frozenset[FileVersion] = frozenset()
+        self._hashing = threading.Condition()
+        self._being_hashed: set[FileVersion] = set()
+        self._attempted: frozenset[FileVersion] = frozenset()
+        self.unhashed = threading.Event()
         self.refresh()
 
     def files(self) -> tuple[CheckpointFile, ...]:
@@ -105,6 +111,8 @@ class Catalog:
                     unique = name if name not in found else f"{folder.name}/{name}"
                     found.setdefault(unique, CheckpointFile(version, unique, known.get(version)))
             self._files = tuple(sorted(found.values(), key=lambda file: _natural(file.name)))
+            if any(file.hashes is None for file in self._files):
+                self.unhashed.set()
 
     def find(self, name: str) -> CheckpointFile:
         """Return the file that a name means.
@@ -140,30 +148,39 @@ class Catalog:
             raise ModelNotFound(
                 f"{file.name} cannot be read: {error.strerror or error}."
             ) from error
-        return next(
-            (known for known in self._files if known.version == file.version and known.hashes),
-            file,
-        )
+        return next((known for known in self._files if known.version == file.version), file)
 
     def hash_next(self, should_stop: Callable[[], bool]) -> bool:
-        """Hash the first file without hashes; False if there is none left."""
-        for file in self._files:
-            if file.hashes is None and file.version not in self._unreadable:
-                try:
-                    self._hash(file, should_stop)
-                except OSError:
-                    self._unreadable |= {file.version}
-                return True
-        return False
+        """Hash the first file without hashes; False if there is none left.
+
+        A file that cannot be read, or changes meanwhile, is left out until it is another version.
+        """
+        waiting = (file for file in self._files if file.hashes is None)
+        file = next((file for file in waiting if file.version not in self._attempted), None)
+        if file is None:
+            return False
+        self._attempted |= {file.version}
+        with suppress(OSError):
+            self._hash(file, should_stop)
+        return True
 
     def _hash(self, file: CheckpointFile, should_stop: Callable[[], bool]) -> None:
+        """Hash a file, or wait until another thread has done it."""
+        version = file.version
         with self._hashing:
-            if any(known.version == file.version and known.hashes for known in self._files):
+            self._hashing.wait_for(lambda: version not in self._being_hashed)
+            if any(known.version == version and known.hashes for known in self._files):
                 return
+            self._being_hashed.add(version)
+        try:
             hashes = hash_file(file.path, should_stop)
-            if hashes is not None:
-                self._index.store(file.version, hashes)
-                self._adopt(file.version, hashes)
+            if hashes is not None and _version(file.path) == version:
+                self._index.store(version, hashes)
+                self._adopt(version, hashes)
+        finally:
+            with self._hashing:
+                self._being_hashed.discard(version)
+                self._hashing.notify_all()
 
     def _adopt(self, version: FileVersion, hashes: Hashes) -> None:
         with self._scanning:
@@ -200,12 +217,13 @@ def _scan(folder: Path) -> Iterator[tuple[str, FileVersion]]:
             if not name.lower().endswith(CHECKPOINT_SUFFIXES) or _VAE_SUFFIX.search(name):
                 continue
             path = Path(place, name)
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            relative = path.relative_to(folder).as_posix()
-            yield relative, FileVersion(path, status.st_size, status.st_mtime_ns)
+            with suppress(OSError):
+                yield path.relative_to(folder).as_posix(), _version(path)
+
+
+def _version(path: Path) -> FileVersion:
+    status = path.stat()
+    return FileVersion(path, status.st_size, status.st_mtime_ns)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -52,7 +52,13 @@ def hash_file(path: Path, should_stop: Callable[[], bool] = lambda: False) -> Ha
 
 
 class HashQueue(Protocol):
-    """Files that wait to be hashed, and where the hashes go."""
+    """Files that wait to be hashed, and where the hashes go.
+
+    Attributes:
+        unhashed: set when there may be new ones.
+    """
+
+    unhashed: threading.Event
 
     def hash_next(self, should_stop: Callable[[], bool]) -> bool:
         """Hash one file that has no hashes yet; False if there was none."""
@@ -68,28 +74,22 @@ class HashWorker:
 
     def __init__(self, queue: HashQueue) -> None:
         self._queue = queue
-        self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hashes", daemon=True)
 
     def start(self) -> None:
         """Begin, with what is there already."""
-        self._wake.set()
         self._thread.start()
-
-    def wake(self) -> None:
-        """Look for new files again."""
-        self._wake.set()
 
     def stop(self) -> None:
         """End within one block's time; returns when the thread has ended."""
         self._stop.set()
-        self._wake.set()
+        self._queue.unhashed.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._wake.wait()
-            self._wake.clear()
+            self._queue.unhashed.wait()
+            self._queue.unhashed.clear()
             while not self._stop.is_set() and self._queue.hash_next(self._stop.is_set):
                 pass

@@ -20,10 +20,7 @@ class ModelInfo:
     """A checkpoint for lists, infotexts and defaults.
 
     Args:
-        title: ``name [short hash]``.
-        name: as infotexts write it, e.g. ``v1-5-pruned-emaonly``.
-        path: the file.
-        short_hash: ten hex digits, None until computed.
+        file: where it lies, its names and hashes.
         family_id: e.g. ``sd1``.
         family_label: e.g. ``SD 1.x``.
         native_width: default width in pixels, a multiple of 8.
@@ -31,15 +28,32 @@ class ModelInfo:
         metadata: what the file says of itself, e.g. ``modelspec.title``.
     """
 
-    title: str
-    name: str
-    path: Path
-    short_hash: str | None
+    file: CheckpointFile
     family_id: str
     family_label: str
     native_width: int
     native_height: int
     metadata: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """``name [short hash]``, without the hash until that is computed."""
+        return self.file.title
+
+    @property
+    def name(self) -> str:
+        """As infotexts write it, e.g. ``v1-5-pruned-emaonly``."""
+        return self.file.model_name
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.file.path
+
+    @property
+    def short_hash(self) -> str | None:
+        """Ten hex digits, None until computed."""
+        return self.file.short_hash
 
 
 def describe_checkpoint(file: CheckpointFile) -> ModelInfo:
@@ -54,10 +68,7 @@ def describe_checkpoint(file: CheckpointFile) -> ModelInfo:
     stated = _stated_size(metadata.get("modelspec.resolution", ""))
     width, height = stated or (family.native_size, family.native_size)
     return ModelInfo(
-        title=file.title,
-        name=file.model_name,
-        path=file.path,
-        short_hash=file.short_hash,
+        file=file,
         family_id=family.id,
         family_label=family.label,
         native_width=width,

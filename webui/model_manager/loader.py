@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -16,12 +16,13 @@ from webui.device import DevicePolicy
 from webui.errors import OutOfMemory, UnsupportedModel
 from webui.families import detect
 from webui.families.base import Blueprint, Family, Networks
-from webui.model_manager.tensor_file import TensorFile, open_tensor_file
+from webui.model_manager.tensor_file import TORCH_DTYPES, TensorFile, open_tensor_file
 
 OnProgress = Callable[[float], None]
 """Called with the share of bytes read, 0 to 1; may raise `JobStopped` to give the load up."""
 
 MAX_YAML_BYTES = 256 * 1024
+_MAX_FACT_VALUES = 1_000_000
 _ALIGNMENT = 256  # bytes; what GPUs and vector units like their tensors to start at
 
 
@@ -83,8 +84,9 @@ def allocate(networks: Networks, policy: DevicePolicy) -> None:
     Raises:
         OutOfMemory: if the device has not enough.
     """
+    policy = sized(policy, networks)
     for role, network in networks.items():
-        dtype = policy.dtype_of(role)
+        dtype, memory_format = policy.dtype_of(role), policy.memory_format_of(role)
         places: dict[str, tuple[int, int]] = {}
         total = 0
         for name, parameter in network.named_parameters():
@@ -98,17 +100,25 @@ def allocate(networks: Networks, policy: DevicePolicy) -> None:
                 f"The checkpoint's {role} needs {total / 2**30:.1f} GB, which {policy.device.type}"
                 " has not left. Close other programs, or load fewer models."
             ) from error
-        network.load_state_dict(_views(network, block, places, dtype), strict=False, assign=True)
+        views = {
+            name: _view(block[slice(*places[name])].view(dtype), parameter.shape, memory_format)
+            for name, parameter in network.named_parameters()
+        }
+        network.load_state_dict(views, strict=False, assign=True)
         nn.Module.to(network, policy.device)  # buffers
 
 
-def _views(
-    network: nn.Module, block: Tensor, places: Mapping[str, tuple[int, int]], dtype: torch.dtype
-) -> dict[str, Tensor]:
-    return {
-        name: block[slice(*places[name])].view(dtype).view(parameter.shape)
-        for name, parameter in network.named_parameters()
-    }
+def sized(policy: DevicePolicy, networks: Networks) -> DevicePolicy:
+    """Return the policy for a model of these networks."""
+    return policy.for_size(sum(parameter.numel() for parameter in networks["unet"].parameters()))
+
+
+def _view(values: Tensor, shape: torch.Size, memory_format: torch.memory_format) -> Tensor:
+    """Give a flat block a tensor's shape, with the channels of a convolution first or last."""
+    if len(shape) == 4 and memory_format == torch.channels_last:
+        out, channels, height, width = shape
+        return values.view(out, height, width, channels).permute(0, 3, 1, 2)
+    return values.view(shape)
 
 
 @torch.no_grad()
@@ -130,6 +140,22 @@ def read_weights(
     for name in candidate.file.header:
         for target in targets.get(name, ()):
             on_progress(done / total)
-            candidate.file.read_into(name, target.view(-1))
+            candidate.file.read_into(name, target)
             done += target.numel()
     on_progress(1.0)
+
+
+def read_facts(candidate: Candidate) -> dict[str, Tensor]:
+    """Read the tensors that a model needs beside its weights, float32 on the CPU.
+
+    Raises:
+        UnsupportedModel: if one is larger than facts are, or the file has changed meanwhile.
+    """
+    facts: dict[str, Tensor] = {}
+    for name in candidate.blueprint.facts:
+        info = candidate.file.header[name]
+        if prod(info.shape) > _MAX_FACT_VALUES or info.dtype not in TORCH_DTYPES:
+            raise UnsupportedModel(f"The tensor {name} is not what it should be in a checkpoint.")
+        facts[name] = torch.empty(info.shape, dtype=torch.float32)
+        candidate.file.read_into(name, facts[name])
+    return facts

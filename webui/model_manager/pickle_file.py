@@ -66,7 +66,7 @@ class PickleFile:
 
     def read_into(self, name: str, target: Tensor) -> None:
         """See `TensorFile.read_into`."""
-        target.copy_(self._tensors[name].reshape(-1))
+        target.copy_(self._tensors[name].reshape(target.shape))
 
 
 def _load(path: Path) -> object:

@@ -45,7 +45,7 @@ class TensorFile(Protocol):
 
         Args:
             name: in `header`, of a floating dtype.
-            target: [n] with as many values, of any floating dtype, on any device, contiguous.
+            target: of the same shape up to trailing ones; any floating dtype, device, strides.
         Raises:
             UnsupportedModel: if the file has changed since it was opened.
         """
@@ -73,17 +73,23 @@ class SafetensorsFile:
         dtype = TORCH_DTYPES[self.header[name].dtype]
         begin, count = self._offsets[name]
         self._file.seek(begin)
-        if target.device.type == "cpu" and target.dtype == dtype:
-            self._read(target.view(torch.uint8))
+        if target.device.type == "cpu" and target.dtype == dtype and target.is_contiguous():
+            self._read(target.view(-1).view(torch.uint8))
             return
-        if not len(self._staging):
-            self._staging = torch.empty(STAGING_BYTES, dtype=torch.uint8)
-        for start in range(0, count, STAGING_BYTES):
-            piece = self._staging[: min(STAGING_BYTES, count - start)]
-            self._read(piece)
-            values = piece.view(dtype)
-            first = start // dtype.itemsize
-            target[first : first + len(values)].copy_(values)
+        rows = max(1, len(target))
+        row_bytes = count // rows
+        rows_at_once = max(1, STAGING_BYTES // max(1, row_bytes))
+        for first in range(0, rows, rows_at_once):
+            part = target[first : first + rows_at_once]
+            staged = self._staged(len(part) * row_bytes)
+            self._read(staged)
+            part.copy_(staged.view(dtype).view(part.shape))
+
+    def _staged(self, count: int) -> Tensor:
+        """Return [count] uint8 of memory that is used again and again."""
+        if len(self._staging) < count:
+            self._staging = torch.empty(max(count, STAGING_BYTES), dtype=torch.uint8)
+        return self._staging[:count]
 
     def _read(self, target: Tensor) -> None:
         """Fill a [n] uint8 tensor from where the file stands."""
