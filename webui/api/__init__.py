@@ -1,0 +1,1 @@
+"""HTTP: schemas, status codes, identity, server-sent events. Knows no Gradio."""

@@ -1,0 +1,72 @@
+"""The HTTP application: routes, checks, errors. The entry point mounts the page on it."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from webui import __version__
+from webui.api.auth import Authenticator, IdentityGuard, SingleUser
+from webui.api.guard import OriginGuard, own_names
+from webui.api.headers import SecurityHeaders
+from webui.api.limits import BodyLimit
+from webui.api.problems import install_handlers
+from webui.api.routes import (
+    generate,
+    jobs,
+    lists,
+    metadata,
+    models,
+    options,
+    pictures,
+    progress,
+    status,
+)
+from webui.paths import PROGRAM
+from webui.services import OWNER_LOCAL, Services
+
+ROUTERS = (
+    generate.router,
+    progress.router,
+    options.router,
+    lists.router,
+    models.router,
+    metadata.router,
+    jobs.router,
+    pictures.router,
+    status.router,
+)
+
+ASSETS = PROGRAM / "webui" / "ui" / "assets"
+
+
+def create_app(services: Services, authenticator: Authenticator | None = None) -> FastAPI:
+    """Build the application.
+
+    Args:
+        authenticator: tells who asks; by default everybody is the one local owner.
+    """
+    app = FastAPI(title="Easel", version=__version__, docs_url=None, redoc_url=None)
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/internal/assets", _Assets(directory=ASSETS), name="assets")
+    install_handlers(app)
+    # the last one added is asked first
+    app.add_middleware(BodyLimit)
+    app.add_middleware(IdentityGuard, authenticator=authenticator or SingleUser(OWNER_LOCAL))
+    app.add_middleware(OriginGuard, names=own_names(services.flags))
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+class _Assets(StaticFiles):
+    """The page's scripts and style sheets: asked for each time, 304 while they are the same."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, not to be used again unasked: all parts of the page must be of one version."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response

@@ -1,0 +1,96 @@
+"""What there is to choose from, in A1111's shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from webui.api.dependencies import TheServices
+from webui.sampling.catalog import default_catalog
+from webui.sampling.sampler import Sampler
+
+router = APIRouter(prefix="/sdapi/v1", tags=["lists"])
+
+_UPSCALER_SCALE = 4.0
+"""What A1111 says of upscalers that take any scale."""
+
+
+@router.get("/samplers")
+def samplers(services: TheServices) -> list[dict[str, Any]]:
+    """Samplers in the page's order."""
+    offered = services.sampler_names()
+    rows = [row for row in default_catalog().samplers if row.name in offered]
+    return [
+        {"name": row.name, "aliases": list(row.aliases), "options": sampler_options(row)}
+        for row in rows
+    ]
+
+
+def sampler_options(row: Sampler) -> dict[str, str]:
+    """A sampler's fixed facts, as texts."""
+    options: dict[str, str] = {}
+    if row.schedule:
+        options["scheduler"] = row.schedule
+    facts = {
+        "discard_next_to_last_sigma": row.discard_penultimate,
+        "uses_ensd": row.uses_ensd,
+        "second_order": row.second_order,
+        "brownian_noise": row.brownian_noise,
+    }
+    options |= {name: "True" for name, holds in facts.items() if holds}
+    return options | {name: str(value) for name, value in row.extra}
+
+
+@router.get("/schedulers")
+def schedulers(services: TheServices) -> list[dict[str, Any]]:
+    """Schedules in the page's order."""
+    offered = services.schedule_names()
+    return [
+        {
+            "name": row.name,
+            "label": row.label,
+            "aliases": list(row.aliases) or None,
+            "default_rho": row.default_rho,
+            "need_inner_model": row.need_inner_model,
+        }
+        for row in default_catalog().schedules
+        if row.label in offered
+    ]
+
+
+@router.get("/upscalers")
+def upscalers(services: TheServices) -> list[dict[str, Any]]:
+    """Upscalers of pixels."""
+    empty = {"model_name": None, "model_path": None, "model_url": None, "scale": _UPSCALER_SCALE}
+    return [{"name": name, **empty} for name in services.upscalers()]
+
+
+@router.get("/latent-upscale-modes")
+def latent_upscale_modes(services: TheServices) -> list[dict[str, str]]:
+    """Ways to enlarge latents in hires fix."""
+    return [{"name": name} for name in services.latent_upscalers()]
+
+
+@router.get("/prompt-styles")
+def prompt_styles(services: TheServices) -> list[dict[str, Any]]:
+    """The user's styles."""
+    found = (services.styles.get(name) for name in services.styles.names())
+    return [
+        {
+            "name": style.name,
+            "prompt": style.prompt,
+            "negative_prompt": style.negative_prompt,
+        }
+        for style in found
+        if style is not None
+    ]
+
+
+@router.post("/refresh-checkpoints")
+@router.post("/refresh-vae")
+@router.post("/refresh-embeddings")
+@router.post("/refresh-loras")
+def refresh(services: TheServices) -> None:
+    """Look for model files again."""
+    services.refresh_models()

@@ -1,0 +1,38 @@
+"""What a picture says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from webui.api.dependencies import TheServices
+from webui.api.schemas import Picture
+from webui.image_files.infotext_parse import parse_infotext
+from webui.images.codec import bytes_of_base64
+
+router = APIRouter(prefix="/sdapi/v1", tags=["pictures"])
+
+MAX_ITEM_CHARACTERS = 100_000
+
+
+class PngInfoBody(BaseModel):
+    """A picture."""
+
+    image: Picture
+
+
+@router.post("/png-info")
+def png_info(body: PngInfoBody, services: TheServices) -> dict[str, Any]:
+    """A picture's infotext, what it means, and the picture's other texts."""
+    found = services.picture_info(bytes_of_base64(body.image))
+    return {
+        "info": found.infotext,
+        "items": {
+            key: str(value)[:MAX_ITEM_CHARACTERS]
+            for key, value in found.items
+            if key != "parameters"
+        },
+        "parameters": parse_infotext(found.infotext, services.settings.current),
+    }
