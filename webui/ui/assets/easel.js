@@ -25,7 +25,6 @@ window.easel = Object.freeze({
     // what the page's own events call
     command, show, submitting, submitted, refused, selected,
     confirm: (sentence) => window.confirm(sentence),
-    language: () => document.dispatchEvent(new CustomEvent("easel:language")),
     shortcuts: openSheet,
   },
 });

@@ -12,9 +12,13 @@ import { TABS, currentTab } from "./tabs.js";
 
 export const tabs = new EventTarget();
 
-/** What the page knows of a tab: its job's view, the one before it, and how its button stands. */
+/**
+ * What the page knows of a tab. `job`: the view of the job that is followed; `ahead`: ids of those
+ * that come after it; `made`: views of this batch of jobs; `shown`: the views whose pictures are
+ * shown, the last batch's until this one has some.
+ */
 const states = new Map(TABS.map((tab) => [tab, {
-  job: null, shown: null, phase: "idle", asked: null, restart: false,
+  job: null, ahead: [], made: [], shown: [], phase: "idle", asked: null, restart: false,
 }]));
 
 /** The state of a tab; do not change it from outside. */
@@ -55,9 +59,18 @@ export function submitting(tab) {
   changed(tab);
 }
 
-/** `easel.v1.submitted`: the job was accepted. */
+/** `easel.v1.submitted`: a job was accepted; called once for each if there are several. */
 export function submitted(tab, id) {
-  follow(tab, id);
+  const state = states.get(tab);
+  const isFirst = state.phase === "sent";
+  state.phase = "idle";
+  if (isFirst || !state.job || state.job.isOver) follow(tab, id, isFirst);
+  else if (!knows(state, id)) state.ahead.push(id);
+  changed(tab);
+}
+
+function knows(state, id) {
+  return state.ahead.includes(id) || state.made.some((view) => view.id === id || view.jobId === id);
 }
 
 /** `easel.v1.refused`: it was not; says why at the field. */
@@ -98,37 +111,37 @@ function clearRefusal(tab) {
   }
 }
 
-/** Follow a job in a tab; the pictures of the one before stay until the new one has some. */
-export function follow(tab, id) {
+/** Follow a job in a tab; `isFirst`: of a new batch, whose pictures replace the last one's. */
+function follow(tab, id, isFirst) {
   const state = states.get(tab);
-  if (state.job?.id === id || state.job?.jobId === id || state.job?.alias === id) {
-    state.phase = "idle";
-    changed(tab);
-    return;
-  }
   state.job?.leave();
-  Object.assign(state, { phase: "idle", asked: null });
-  state.job = new JobView(id, tab, (view, kind) => {
-    if (states.get(tab).job === view) progressed(tab, view, kind);
+  state.asked = null;
+  const view = new JobView(id, tab, (changedView) => {
+    if (state.job === changedView) progressed(tab, changedView);
   });
-  state.shown ??= state.job;
+  if (isFirst) Object.assign(state, { made: [], ahead: [] });
+  state.made.push(view);
+  state.job = view;
+  if (!state.shown.length) state.shown = state.made;
   changed(tab);
 }
 
-function progressed(tab, view, kind) {
+function progressed(tab, view) {
   const state = states.get(tab);
-  if (view.images.size || view.preview || view.isOver) state.shown = view;
+  if (view.images.size || view.preview || view.isOver) state.shown = state.made;
   if (view.isOver) state.asked = null;
   changed(tab);
-  if (view.isOver && kind !== "silence") next(tab);
+  if (view.isOver) next(tab);
 }
 
-/** After a job: the one that Ctrl+Enter asked for, or one that waits already. */
+/** After a job: what Ctrl+Enter asked for, or the next of this batch. */
 function next(tab) {
   const state = states.get(tab);
   if (state.restart) {
     state.restart = false;
     generate(tab);
+  } else if (state.ahead.length) {
+    follow(tab, state.ahead.shift(), false);
   }
 }
 
@@ -200,7 +213,7 @@ export function busyTab() {
 export async function reattach() {
   try {
     for (const [tab, job] of await latestJobs()) {
-      if (!states.get(tab).job) follow(tab, job.alias || job.id);
+      if (!states.get(tab).job) follow(tab, job.alias || job.id, true);
     }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // not reachable: the status line says so
@@ -210,10 +223,9 @@ export async function reattach() {
 /** A job of this owner is under way, perhaps started on another device. */
 export function seen(tab, job) {
   const state = states.get(tab);
-  const isFree = !state.job || state.job.isOver;
-  if (isFree && state.phase === "idle" && state.job?.id !== job.alias && state.job?.jobId !== job.id) {
-    follow(tab, job.alias || job.id);
-  }
+  const id = job.alias || job.id;
+  if (state.phase !== "idle" || knows(state, id) || knows(state, job.id)) return;
+  if (!state.job || state.job.isOver) follow(tab, id, true);
 }
 
 /** Wire Interrupt and Skip wherever they are drawn, and keep the buttons as the state says. */

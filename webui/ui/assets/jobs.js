@@ -38,15 +38,16 @@ function tell(kind, detail) {
 /**
  * One job. `changed(view, kind)` is called after every event.
  *
- * The view: id, tab, state, position, eta, fraction, text, step, steps, passes, pass, preview
- * (address or null), images (by index), warnings, error, isOver.
+ * The view: id (as it was submitted), jobId (the server's), tab, state, position, eta, fraction,
+ * text, step, steps, pass, passes, preview (address or null), images (by index), warnings, error,
+ * isOver.
  */
 export class JobView {
   constructor(id, tab, changed) {
     Object.assign(this, {
       id, tab, state: "queued", position: null, eta: null, fraction: 0, text: "", step: 0, steps: 0,
       pass: 0, passes: 1, preview: null, images: new Map(), warnings: [], error: null,
-      isOver: false, isLive: false,
+      isOver: false, jobId: null,
     });
     this.changed = changed;
     this.stream = new Stream(

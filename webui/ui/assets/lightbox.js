@@ -6,18 +6,18 @@ const SWIPE = 60;
 const MOST = 8;
 
 /**
- * @param {{source: string, alt: string, index: number}[]} pictures
- * @param {number} index of the first one shown
- * @param {{select: (index: number) => void, save: () => void}} page what the viewer tells the page
+ * @param {{source: string, alt: string, key: string}[]} pictures
+ * @param {string | null} key of the first one shown
+ * @param {{select: (key: string) => void, save: () => void}} page what the viewer tells the page
  */
-export function openLightbox(pictures, index, page) {
-  if (pictures.length) new Lightbox(pictures, index, page).open();
+export function openLightbox(pictures, key, page) {
+  if (pictures.length) new Lightbox(pictures, key, page).open();
 }
 
 class Lightbox {
-  constructor(pictures, index, page) {
+  constructor(pictures, key, page) {
     this.pictures = pictures;
-    this.at = Math.max(0, pictures.findIndex((picture) => picture.index === index));
+    this.at = Math.max(0, pictures.findIndex((picture) => picture.key === key));
     this.page = page;
     this.picture = make("img", { draggable: "false" });
     this.count = make("p", { class: "er-lightbox-count", "aria-live": "polite" });
@@ -62,7 +62,7 @@ class Lightbox {
     const count = this.pictures.length;
     if (count < 2) return;
     this.at = (this.at + by + count) % count;
-    this.page.select(this.pictures[this.at].index);
+    this.page.select(this.pictures[this.at].key);
     this.draw();
   }
 

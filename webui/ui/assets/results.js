@@ -36,6 +36,10 @@ export function progressText(job) {
   return parts.join(" · ");
 }
 
+function keyOf(image) {
+  return `${image.job}/${image.index}`;
+}
+
 function altText(image) {
   const { prompt } = readInfotext(image.infotext || "");
   return prompt ? prompt.slice(0, MAX_ALT) : t("results.picture", { n: image.index + 1 });
@@ -63,23 +67,22 @@ class EaselResults extends HTMLElement {
     this.parts = null;
   }
 
-  /** The pictures that are shown, in order, grids last. */
+  /** The pictures that are shown, in the order in which they were made. */
   get images() {
-    const { shown } = stateOf(this.tab);
-    return shown ? [...shown.images.values()].filter((image) => !image.isGone)
-      .sort((a, b) => a.index - b.index) : [];
+    return stateOf(this.tab).shown.flatMap((view) => [...view.images.values()]
+      .filter((image) => !image.isGone).sort((a, b) => a.index - b.index));
   }
 
   get image() {
     const images = this.images;
-    return images.find((image) => image.index === this.selected) ?? images[0] ?? null;
+    return images.find((image) => keyOf(image) === this.selected) ?? images[0] ?? null;
   }
 
   /** What `easel.v1.selected(tab)` gives. */
   get selection() {
     const image = this.image;
     return image && {
-      job: stateOf(this.tab).shown.id, index: image.index, seed: image.seed, subseed: image.subseed,
+      job: image.job, index: image.index, seed: image.seed, subseed: image.subseed,
       infotext: image.infotext,
     };
   }
@@ -115,7 +118,7 @@ class EaselResults extends HTMLElement {
     if (!this.parts) this.build();
     const state = stateOf(this.tab);
     const job = state.job;
-    this.followShown(state.shown);
+    if (this.shown !== state.shown) Object.assign(this, { shown: state.shown, selected: null });
     const isActive = Boolean(job) && !job.isOver;
     const phase = state.phase === "sent" && !isActive ? "queued" : this.phaseOf(job);
     if (this.dataset.state !== phase) this.dataset.state = phase;
@@ -123,7 +126,7 @@ class EaselResults extends HTMLElement {
     this.drawProgress(job, isActive, phase);
     this.drawError(job);
     this.drawStage(state, isActive);
-    this.drawThumbs(state.shown);
+    this.drawThumbs();
     this.parts.actions.hidden = !this.image;
     this.drawNotes(state.shown);
     this.drawInfo();
@@ -134,13 +137,6 @@ class EaselResults extends HTMLElement {
     if (job.state === "parked") return "failed";
     const hasNothing = job.isOver && job.state !== "failed" && !this.images.length;
     return hasNothing ? "empty" : job.state;
-  }
-
-  /** A new job's pictures replace the old ones' selection. */
-  followShown(shown) {
-    if (this.shownId === shown?.id) return;
-    this.shownId = shown?.id;
-    this.selected = null;
   }
 
   drawEmpty() {
@@ -174,9 +170,9 @@ class EaselResults extends HTMLElement {
     const { stage } = this.parts;
     const image = this.image;
     const preview = isActive && setting("live_previews_enable", true) ? state.job.preview : null;
-    const source = preview ?? (image && pictureAddress(state.shown.id, image.index));
+    const source = preview ?? (image && pictureAddress(image.job, image.index));
     stage.classList.toggle("is-preview", Boolean(preview));
-    stage.classList.toggle("is-old", isActive && state.shown !== state.job);
+    stage.classList.toggle("is-old", isActive && state.shown !== state.made);
     if (!source) {
       stage.replaceChildren();
       this.drawn.source = null;
@@ -218,33 +214,33 @@ class EaselResults extends HTMLElement {
     this.draw();
   }
 
-  drawThumbs(shown) {
+  drawThumbs() {
     const images = this.images;
-    const key = shown ? `${shown.id} ${images.map((image) => image.index).join()}` : "";
-    const current = this.image?.index;
+    const key = images.map(keyOf).join();
+    const current = this.image && keyOf(this.image);
     if (this.drawn.thumbs !== key) {
       this.drawn.thumbs = key;
-      this.parts.thumbs.replaceChildren(...images.map((image) => this.thumb(shown, image)));
+      this.parts.thumbs.replaceChildren(...images.map((image, i) => this.thumb(image, i)));
     }
     this.parts.thumbs.hidden = images.length < 2;
     for (const button of this.parts.thumbs.children) {
-      button.setAttribute("aria-pressed", String(Number(button.dataset.index) === current));
+      button.setAttribute("aria-pressed", String(button.dataset.key === current));
     }
   }
 
-  thumb(shown, image) {
-    const source = pictureAddress(shown.id, image.index, THUMB);
+  thumb(image, place) {
     return make("button", {
-      type: "button", class: "er-thumb", "data-index": image.index, "aria-pressed": "false",
-      "aria-label": t("results.picture", { n: image.index + 1 }),
-      onclick: () => this.select(image.index),
+      type: "button", class: "er-thumb", "data-key": keyOf(image), "aria-pressed": "false",
+      "aria-label": t("results.picture", { n: place + 1 }),
+      onclick: () => this.select(keyOf(image)),
     }, make("img", {
-      src: source, alt: "", width: image.width, height: image.height, loading: "lazy",
+      src: pictureAddress(image.job, image.index, THUMB), alt: "", width: image.width,
+      height: image.height, loading: "lazy",
     }));
   }
 
-  select(index) {
-    this.selected = index;
+  select(key) {
+    this.selected = key;
     this.draw();
   }
 
@@ -264,8 +260,8 @@ class EaselResults extends HTMLElement {
   }
 
   drawNotes(shown) {
-    const warnings = shown?.warnings ?? [];
-    const key = `${shown?.id} ${warnings.length}`;
+    const warnings = [...new Set(shown.flatMap((view) => view.warnings))];
+    const key = warnings.join("\n");
     this.parts.note.hidden = !warnings.length;
     if (this.drawn.notes === key) return;
     this.drawn.notes = key;
@@ -281,12 +277,11 @@ class EaselResults extends HTMLElement {
   }
 
   open() {
-    const { shown } = stateOf(this.tab);
     const pictures = this.images.map((image) => ({
-      source: pictureAddress(shown.id, image.index), alt: altText(image), index: image.index,
+      source: pictureAddress(image.job, image.index), alt: altText(image), key: keyOf(image),
     }));
-    openLightbox(pictures, this.image?.index, {
-      select: (index) => this.select(index), save: () => this.save(),
+    openLightbox(pictures, this.selected, {
+      select: (key) => this.select(key), save: () => this.save(),
     });
   }
 
@@ -299,28 +294,27 @@ class EaselResults extends HTMLElement {
     if (this.selection) await command(this.tab, { do: "seed", seed: this.selection.seed });
   }
 
-  /** The chosen picture's index; of a grid all pictures'. */
-  get chosen() {
-    const image = this.image;
-    if (image.kind !== "grid") return [image.index];
-    return this.images.filter((one) => one.kind === "image").map((one) => one.index);
+  /** Indexes of the pictures of the selected one's job that are no grids or masks. */
+  get plain() {
+    const { job } = this.image;
+    const own = this.images.filter((image) => image.job === job);
+    const plain = own.filter((image) => image.kind === "image");
+    return (plain.length ? plain : own).map((image) => image.index);
   }
 
+  /** Save the selected picture; of a grid all pictures. */
   async save() {
+    const { job, index, kind } = this.image;
+    const indexes = kind === "grid" ? this.plain : [index];
     await this.attempt(async () => {
-      const { shown } = stateOf(this.tab);
-      const answer = await post(`internal/jobs/${shown.id}/save`, { indexes: this.chosen });
+      const answer = await post(`internal/jobs/${encodeURIComponent(job)}/save`, { indexes });
       toast(t("results.saved", { files: answer.files.join(", ") }));
     });
   }
 
   zip() {
-    const { shown } = stateOf(this.tab);
-    const indexes = this.images.filter((image) => image.kind === "image");
-    const list = (indexes.length ? indexes : this.images).map((image) => image.index).join(",");
-    const link = make("a", {
-      href: address(`internal/jobs/${shown.id}/zip?indexes=${list}`), download: true,
-    });
+    const path = `internal/jobs/${encodeURIComponent(this.image.job)}/zip`;
+    const link = make("a", { href: address(`${path}?indexes=${this.plain.join()}`), download: true });
     document.body.append(link);
     link.click();
     link.remove();
@@ -330,8 +324,7 @@ class EaselResults extends HTMLElement {
     if (!window.easel.v1.confirm(t("results.delete_question"))) return;
     const image = this.image;
     await this.attempt(async () => {
-      const { shown } = stateOf(this.tab);
-      await remove(`internal/jobs/${shown.id}/images/${image.index}`);
+      await remove(`internal/jobs/${encodeURIComponent(image.job)}/images/${image.index}`);
       image.isGone = true;
       this.selected = null;
       this.draw();
