@@ -68,7 +68,7 @@ class BrownianTree:
         increment = self._normal(root_seed) * math.sqrt(bounds[1] - bounds[0])
         root = Node(start, end, torch.zeros_like(increment), increment)
         self._path = [root]
-        self._known: dict[float, Tensor] = {start: root.before, end: increment}
+        self._recent: dict[float, Tensor] = {}
 
     def __call__(self, level: float, level_next: float) -> Tensor:
         """Give the change from one level to another; levels beyond the bounds are clamped."""
@@ -83,15 +83,19 @@ class BrownianTree:
         return open_stream(self.source, seed, self.device).draw(self.shape)
 
     def _value(self, level: float) -> Tensor:
-        root = self._path[0]
-        level = min(max(round(level, DIGITS), root.start), root.end)
-        if level not in self._known:
-            newest = list(self._known.items())[-2:]
-            self._known = dict([*newest, (level, self._descend(level))])
-        return self._known[level]
+        root, level = self._path[0], round(level, DIGITS)
+        if level <= root.start:
+            return root.before
+        if level >= root.end:
+            return root.increment
+        if level not in self._recent:
+            newest = list(self._recent.items())[-2:]
+            self._recent = dict([*newest, (level, self._descend(level))])
+        return self._recent[level]
 
     def _descend(self, level: float) -> Tensor:
-        while not self._path[-1].start <= level <= self._path[-1].end:
+        """Bisect until the level is a midpoint, from the deepest interval that holds it inside."""
+        while not self._path[-1].start < level < self._path[-1].end:
             self._path.pop()
         while True:
             left, right = self._halves(self._path[-1])

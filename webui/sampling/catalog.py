@@ -67,9 +67,9 @@ class Catalog:
         catalog = Catalog((*self.samplers, *samplers), (*self.schedules, *schedules))
         names = [row.name for row in catalog.samplers]
         labels = [row.label for row in catalog.schedules]
-        taken = {name for name in names + labels if (names + labels).count(name) > 1}
+        taken = [text for group in (names, labels) for text in group if group.count(text) > 1]
         if taken:
-            raise ValueError(f"There is already a sampler or schedule named {', '.join(taken)}.")
+            raise ValueError(f"There is already a sampler or schedule named {taken[0]}.")
         return catalog
 
     def sampler(self, name: str) -> Sampler | None:

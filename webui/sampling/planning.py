@@ -48,23 +48,22 @@ def plan_txt2img(
     noise_schedule: NoiseSchedule,
     *,
     options: ScheduleOptions = DEFAULT_SCHEDULE_OPTIONS,
-    sigmas: Tensor | None = None,
 ) -> Trajectory:
     """Plan a pass that starts from pure noise.
 
     Args:
         sampler: row of the catalog.
-        schedule: row of the catalog, None for the sampler's default; not used in timestep space.
+        schedule: the row to run (`Choice.effective_schedule`) or any other `Schedule`; None for
+            the model's own levels. Not used in timestep space.
         steps: at least 1.
         noise_schedule: the model's.
         options: the user's options for schedules.
-        sigmas: [n + 1] a schedule computed elsewhere, which wins over all.
     """
     if sampler.space == "timestep":
         levels = ddim_timesteps(steps + options.discard_penultimate, len(noise_schedule.sigmas))
         return Trajectory("timestep", levels, noise_schedule, steps)
     levels_of = _pass_schedule(sampler, noise_schedule)
-    levels = _sigmas(sampler, schedule, steps, levels_of, options) if sigmas is None else sigmas
+    levels = _sigmas(sampler, schedule, steps, levels_of, options)
     return Trajectory(
         "sigma",
         levels,

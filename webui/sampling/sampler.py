@@ -125,7 +125,7 @@ class Sampler:
         Returns: the latents at the end, same shape and dtype; `x` itself if there are no steps.
         Raises: JobStopped: if `on_step` does.
         """
-        if trajectory.is_empty:
+        if trajectory.is_empty or not len(trajectory.levels):
             return x
         arguments: dict[str, object] = {name: self._option(name, options) for name in self.options}
         arguments.update({name: getattr(trajectory, name) for name in self.inputs})

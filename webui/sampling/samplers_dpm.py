@@ -163,7 +163,7 @@ def sample_dpm_adaptive(
         factor = 1 + math.atan(factor - 1)
         step *= factor
         sigma = (-time).exp()
-        if factor >= ACCEPT_SAFETY:
+        if not factor < ACCEPT_SAFETY:  # NaN too, which no smaller step would mend
             before, x = low, high
             if eta:
                 x = x + noise(sigma, (-time_next).exp()) * spread

@@ -60,6 +60,21 @@ class Trajectory:
         """Give the [T] ᾱ of the noise schedule."""
         return self.noise_schedule.alphas_cumprod
 
+    def completed_ratio(self, level: Tensor) -> float:
+        """Tell how far the noise has gone, 0 at the noisiest timestep to almost 1; for refiners.
+
+        Args:
+            level: sigma or timestep that a model call is made for, 0-d.
+        """
+        schedule = self.noise_schedule
+        if self.space == "timestep":
+            timestep = int(level)
+        else:
+            nearest = int((schedule.sigmas - level).abs().argmin())
+            timestep = nearest * schedule.stride + schedule.stride - 1
+        total = len(schedule.sigmas) * schedule.stride
+        return (total - 1 - timestep) / total
+
     def start(self, noise: Tensor, *, sgm_noise_multiplier: bool = False) -> Tensor:
         """Scale the initial noise of a pass that starts from nothing.
 
