@@ -1,0 +1,1 @@
+"""Components to values and back."""

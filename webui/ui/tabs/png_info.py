@@ -1,0 +1,128 @@
+"""The tab PNG Info: what a picture file says about how it was made."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from webui.errors import WebUIError
+from webui.ui.commands import fill
+from webui.ui.forms.generation import TABS, Tab
+from webui.ui.locale import label, tag
+from webui.ui.messages import toast, toast_error, toast_warnings
+from webui.ui.pasting import paste
+from webui.ui.widgets.hidden import hidden
+from webui.ui.widgets.sources import upload
+
+if TYPE_CHECKING:
+    from webui.services import Services
+    from webui.ui.tabs.generation import GenerationTab
+
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class PngInfo:
+    """The tab's components.
+
+    Attributes:
+        infotext: hidden; what the picture says.
+    """
+
+    image: Any
+    table: Any
+    infotext: Any
+    send: Mapping[Tab, Any]
+
+
+def draw() -> PngInfo:
+    """Draw the tab."""
+    with gr.Row(elem_id="pnginfo_columns", elem_classes=["easel-columns", "easel-pnginfo"]):
+        with gr.Column(elem_classes=["easel-form"], min_width=0):
+            image = upload("pnginfo_image", "picture")
+            infotext = hidden("pnginfo_generation_info")
+            with gr.Row(elem_classes=["easel-chips"]):
+                gr.HTML(label("send.to"), elem_classes=["easel-copy-label"], padding=False)
+                send = {
+                    tab: gr.Button(
+                        label(f"tab.{tab}"),
+                        size="sm",
+                        min_width=0,
+                        elem_id=f"pnginfo_send_to_{tab}",
+                        elem_classes=["easel-chip"],
+                    )
+                    for tab in TABS
+                }
+        with gr.Column(elem_classes=["easel-info-column"], min_width=0):
+            table = gr.HTML(_empty("pnginfo.empty"), elem_id="pnginfo_html_info", padding=False)
+    return PngInfo(image, table, infotext, send)
+
+
+def wire(services: Services, info: PngInfo, tabs: Mapping[Tab, GenerationTab]) -> None:
+    """Connect the tab's events."""
+
+    def read(path: str | None, request: gr.Request) -> tuple[str, str]:
+        if not path:
+            return _empty("pnginfo.empty"), ""
+        try:
+            found = services.picture_info(Path(path).read_bytes())
+        except WebUIError as error:
+            toast_error(error, request)
+            return _empty("pnginfo.empty"), ""
+        if not found.infotext and not found.items:
+            return _empty("pnginfo.nothing"), ""
+        return _table(found.items), found.infotext
+
+    info.image.change(read, info.image, [info.table, info.infotext], **QUIET)
+    for name, tab in tabs.items():
+        _wire_send(services, info, name, tab)
+
+
+def _wire_send(services: Services, info: PngInfo, name: Tab, tab: GenerationTab) -> None:
+    sources = tab.pictures.sources
+
+    def send(given: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
+        updates: dict[Any, Any] = {}
+        path, infotext = given[info.image], given[info.infotext]
+        if not path:
+            toast("error.picture", request)
+            return {}
+        try:
+            if infotext:
+                filled = paste(services, infotext, name, tab.form.values(given))
+                toast_warnings(filled.problems, request)
+                updates |= fill(services, tab, filled.values, request)
+            if sources is not None:
+                picture = services.pictures.put(Path(path).read_bytes())
+                target = sources.pictures[sources.first]
+                updates[target.component] = target.shown(services.pictures.open(picture))
+                updates |= {sources.tabs: gr.update(selected=sources.first)}
+                updates[sources.mode] = sources.first
+        except WebUIError as error:
+            toast_error(error, request)
+            return {}
+        return updates
+
+    outputs = list(tab.controls)
+    if sources is not None:
+        outputs += [sources.pictures[sources.first].component, sources.tabs, sources.mode]
+    info.send[name].click(send, {info.image, info.infotext, *tab.controls}, outputs, **QUIET).then(
+        fn=None, js=f"() => window.easel.v1.show('{name}')", api_visibility="private"
+    )
+
+
+def _empty(key: str) -> str:
+    return tag("p", key, **{"class": "easel-empty"})
+
+
+def _table(items: list[tuple[str, str]]) -> str:
+    rows = "".join(
+        f"<tr><th scope='row'>{html.escape(str(key))}</th><td>{html.escape(str(value))}</td></tr>"
+        for key, value in items
+    )
+    return f'<table class="easel-metadata"><tbody>{rows}</tbody></table>'

@@ -1,0 +1,134 @@
+"""The buttons around a generation tab's controls: paste, clear, styles, sizes, copying pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from webui.errors import WebUIError
+from webui.ui.commands import answer, fill
+from webui.ui.forms.generation import Tab
+from webui.ui.locale import label
+from webui.ui.messages import toast, toast_error, toast_warnings
+from webui.ui.pasting import paste
+from webui.ui.tabs.generation import GenerationTab, after
+from webui.ui.widgets.init import wire_resize
+from webui.ui.widgets.size import preset
+from webui.ui.widgets.sources import TAB_OF, Picture, picture_of
+from webui.ui.widgets.styles import StyleEvents, StylesDialog
+
+if TYPE_CHECKING:
+    from webui.services import Services
+
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+CLEAR = "(prompt, negative, question) => window.easel.v1.confirm(question) ? ['', ''] : [prompt, negative]"
+
+
+def wire_tools(
+    services: Services, tab: GenerationTab, dialog: StylesDialog, dropdowns: list[Any]
+) -> None:
+    """Connect one tab's tools; `dropdowns`: the styles dropdowns of all tabs."""
+    remembered = partial(after, services, tab)
+    controls = tab.form.controls
+    sides = [controls["width"], controls["height"]]
+    remembered(
+        tab.size.swap.click(
+            fn=None, js="(w, h) => [h, w]", inputs=sides, outputs=sides, api_visibility="private"
+        )
+    )
+    for ratio, button in tab.size.presets.items():
+        chosen = preset(tab.form.native, ratio)
+        remembered(button.click(chosen, outputs=sides, **QUIET))
+    remembered(StyleEvents(services, tab, dialog).wire(dropdowns))
+    _wire_clear(tab, remembered)
+    _wire_paste(services, tab)
+    if tab.pictures.sources is not None and tab.pictures.resize is not None:
+        measured = wire_resize(tab.pictures.sources, controls, tab.pictures.resize)
+        remembered(measured)
+
+
+def _wire_clear(tab: GenerationTab, remembered: Callable[[Any], None]) -> None:
+    controls = tab.form.controls
+    prompts = [controls["prompt"], controls["negative_prompt"]]
+    question = gr.Textbox(label("prompt.clear.question"), visible=False)
+    clear = tab.prompts.clear.click(
+        fn=None,
+        js=CLEAR,
+        inputs=[*prompts, question],
+        outputs=prompts,
+        api_visibility="private",
+    )
+    remembered(clear)
+
+
+def _wire_paste(services: Services, tab: GenerationTab) -> None:
+    controls, wires = tab.controls, tab.wires
+
+    def pasted(given: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
+        values = tab.form.values(given)
+        try:
+            filled = paste(services, values.get("prompt") or "", tab.form.tab, values)
+        except WebUIError as error:
+            toast_error(error, request)
+            return {}
+        toast_warnings(filled.problems, request)
+        return fill(services, tab, filled.values, request)
+
+    after(services, tab, tab.prompts.paste.click(pasted, set(controls), controls, **QUIET))
+    outputs, sources = list(controls), tab.pictures.sources
+    if sources is not None:
+        outputs += [sources.pictures[sources.first].component, sources.tabs, sources.mode]
+    command = wires.command.input(
+        answer(services, tab), {wires.command, *controls}, outputs, **QUIET
+    )
+    after(services, tab, command)
+
+
+def wire_copies(tabs: Mapping[Tab, GenerationTab]) -> None:
+    """Connect the buttons that copy a picture from one field to another."""
+    found = {
+        name: (tab, picture)
+        for tab in tabs.values()
+        if tab.pictures.sources is not None
+        for name, picture in tab.pictures.sources.pictures.items()
+    }
+    for _, picture in found.values():
+        for target, button in picture.copies.items():
+            tab, receiver = found[target]
+            sources = tab.pictures.sources
+            assert sources is not None
+            button.click(
+                _copier(picture, receiver, sources.tabs, sources.mode, target),
+                picture.component,
+                [receiver.component, sources.tabs, sources.mode],
+                **QUIET,
+            ).then(
+                fn=None,
+                js=f"() => window.easel.v1.show('{TAB_OF[target]}')",
+                api_visibility="private",
+            )
+
+
+def _copier(
+    picture: Picture,
+    receiver: Picture,
+    tabs: Any,
+    mode: Any,
+    target: str,  # noqa: ANN401
+) -> Callable[..., Any]:
+    def copy(value: Any, request: gr.Request) -> dict[Any, Any]:  # noqa: ANN401
+        try:
+            image = picture_of(picture.kind, value)
+        except WebUIError as error:
+            toast_error(error, request)
+            return {}
+        if image is None:
+            toast("error.picture", request)
+            return {}
+        shown = receiver.shown(image)
+        return {receiver.component: shown, tabs: gr.update(selected=target), mode: target}
+
+    return copy

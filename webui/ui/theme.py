@@ -1,0 +1,165 @@
+"""Gradio's theme, told to use our own custom properties (assets/colors.css)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+FONTS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Noto Sans",
+    "Apple SD Gothic Neo",
+    "Malgun Gothic",
+    "Noto Sans KR",
+    "sans-serif",
+)
+MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "monospace")
+
+PROPERTIES = {
+    "body_background_fill": "background",
+    "body_text_color": "text",
+    "body_text_color_subdued": "muted",
+    "background_fill_primary": "surface",
+    "background_fill_secondary": "raised",
+    "border_color_primary": "line",
+    "border_color_accent": "accent",
+    "color_accent": "accent",
+    "color_accent_soft": "accent-soft",
+    "link_text_color": "accent",
+    "link_text_color_hover": "accent",
+    "link_text_color_active": "accent",
+    "link_text_color_visited": "accent",
+    "block_background_fill": "none",
+    "block_border_color": "line",
+    "block_label_background_fill": "surface",
+    "block_label_text_color": "muted",
+    "block_label_border_color": "line",
+    "block_title_text_color": "text",
+    "block_info_text_color": "muted",
+    "panel_background_fill": "none",
+    "panel_border_color": "line",
+    "accordion_text_color": "text",
+    "input_background_fill": "field",
+    "input_background_fill_focus": "field",
+    "input_background_fill_hover": "field",
+    "input_border_color": "field-line",
+    "input_border_color_focus": "accent",
+    "input_border_color_hover": "field-line",
+    "input_placeholder_color": "placeholder",
+    "checkbox_background_color": "field",
+    "checkbox_background_color_hover": "field",
+    "checkbox_background_color_focus": "field",
+    "checkbox_background_color_selected": "accent",
+    "checkbox_border_color": "field-line",
+    "checkbox_border_color_hover": "accent",
+    "checkbox_border_color_focus": "accent",
+    "checkbox_border_color_selected": "accent",
+    "checkbox_label_background_fill": "field",
+    "checkbox_label_background_fill_hover": "raised",
+    "checkbox_label_background_fill_selected": "accent-soft",
+    "checkbox_label_border_color": "field-line",
+    "checkbox_label_border_color_hover": "field-line",
+    "checkbox_label_border_color_selected": "accent",
+    "checkbox_label_text_color": "text",
+    "checkbox_label_text_color_selected": "text",
+    "slider_color": "accent",
+    "table_border_color": "line",
+    "table_even_background_fill": "surface",
+    "table_odd_background_fill": "surface",
+    "table_text_color": "text",
+    "button_primary_background_fill": "accent-fill",
+    "button_primary_background_fill_hover": "accent-hover",
+    "button_primary_text_color": "on-accent",
+    "button_primary_text_color_hover": "on-accent",
+    "button_primary_border_color": "accent-fill",
+    "button_primary_border_color_hover": "accent-hover",
+    "button_secondary_background_fill": "button",
+    "button_secondary_background_fill_hover": "button-hover",
+    "button_secondary_text_color": "text",
+    "button_secondary_text_color_hover": "text",
+    "button_secondary_border_color": "field-line",
+    "button_secondary_border_color_hover": "field-line",
+    "error_background_fill": "surface",
+    "error_border_color": "danger",
+    "error_text_color": "danger",
+    "error_icon_color": "danger",
+    "stat_background_fill": "accent",
+    "loader_color": "accent",
+}
+"""Gradio's theme variable -> our custom property `--easel-<name>`."""
+
+SHAPES = {
+    "block_border_width": "0px",
+    "block_padding": "0px",
+    "block_shadow": "none",
+    "block_label_shadow": "none",
+    "block_radius": "6px",
+    "block_label_padding": "2px 8px",
+    "block_label_radius": "4px",
+    "block_label_text_size": "13px",
+    "block_label_text_weight": "400",
+    "block_title_padding": "0px",
+    "block_title_text_size": "13px",
+    "block_title_text_weight": "500",
+    "block_title_background_fill": "none",
+    "block_title_border_width": "0px",
+    "block_info_text_size": "13px",
+    "button_border_width": "1px",
+    "button_large_padding": "8px 16px",
+    "button_large_radius": "6px",
+    "button_large_text_size": "14px",
+    "button_large_text_weight": "600",
+    "button_small_padding": "4px 8px",
+    "button_small_radius": "6px",
+    "button_small_text_size": "13px",
+    "button_small_text_weight": "500",
+    "button_primary_shadow": "none",
+    "button_primary_shadow_hover": "none",
+    "button_primary_shadow_active": "none",
+    "button_secondary_shadow": "none",
+    "button_secondary_shadow_hover": "none",
+    "button_secondary_shadow_active": "none",
+    "button_transform_hover": "none",
+    "button_transform_active": "none",
+    "button_transition": "background-color 120ms ease",
+    "checkbox_label_padding": "4px 8px",
+    "checkbox_label_gap": "4px",
+    "checkbox_label_shadow": "none",
+    "checkbox_label_text_size": "13px",
+    "checkbox_label_text_weight": "400",
+    "checkbox_shadow": "none",
+    "container_radius": "6px",
+    "embed_radius": "6px",
+    "form_gap_width": "0px",
+    "input_border_width": "1px",
+    "input_padding": "6px 8px",
+    "input_radius": "6px",
+    "input_shadow": "none",
+    "input_shadow_focus": "none",
+    "input_text_size": "14px",
+    "layout_gap": "12px",
+    "panel_border_width": "0px",
+    "section_header_text_size": "14px",
+    "section_header_text_weight": "600",
+    "shadow_drop": "none",
+    "shadow_drop_lg": "none",
+    "table_radius": "6px",
+}
+
+
+def make_theme() -> Any:  # noqa: ANN401 - a gr.Theme
+    """The theme; light and dark differ only in what the custom properties hold."""
+    theme = gr.themes.Base(
+        font=list(FONTS), font_mono=list(MONO), text_size=gr.themes.sizes.text_md
+    )
+    values = dict(SHAPES)
+    for name, ours in PROPERTIES.items():
+        value = "transparent" if ours == "none" else f"var(--easel-{ours})"
+        values[name] = value
+        values[f"{name}_dark"] = value
+    known = set(gr.themes.Base.set.__code__.co_varnames)
+    return theme.set(**{name: value for name, value in values.items() if name in known})
