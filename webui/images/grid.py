@@ -32,6 +32,11 @@ def grid_rows(count: int, setting: int, batch_size: int, *, full: bool = False) 
     return max(1, min(rows, count))
 
 
+def exceeds(images: Sequence[Image.Image], max_megapixels: float) -> bool:
+    """Whether pictures together have more pixels than an overview may have."""
+    return sum(image.width * image.height for image in images) > max_megapixels * 1e6
+
+
 def image_grid(images: Sequence[Image.Image], rows: int, background: str) -> Image.Image:
     """Lay pictures out in rows, each centred in a cell of the largest picture's size.
 

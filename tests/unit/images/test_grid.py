@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from webui.images.grid import combine, grid_rows, image_grid, split, tile_grid
+from webui.images.grid import combine, exceeds, grid_rows, image_grid, split, tile_grid
 
 
 def same(one: Image.Image, other: Image.Image) -> bool:
@@ -51,6 +51,12 @@ def test_pictures_are_centred_in_cells_of_the_largest_size() -> None:
     assert grid.getpixel((30, 5)) == (0, 255, 0)
     assert grid.getpixel((0, 20)) == (0, 0, 255)
     assert grid.getpixel((39, 39)) == ground
+
+
+def test_overviews_have_a_largest_size() -> None:
+    images = [Image.new("L", (1000, 500)) for _ in range(4)]
+    assert exceeds(images, 1.99)
+    assert not exceeds(images, 2)
 
 
 def test_tiles_lie_where_recorded(golden: Path) -> None:
