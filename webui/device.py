@@ -89,8 +89,9 @@ def device_policy(device: DeviceName, dtype: DtypeName, vae_dtype: DtypeName) ->
 
     ``auto`` on a CPU is bfloat16 for large models if the CPU calculates in it natively, which
     halves a step's time, and float32 otherwise; this depends on nothing but CPU and checkpoint, so
-    that the same seed gives the same picture after every start. The autoencoder stays in float32, since
-    bfloat16 is coarser than the 256 steps of a channel. On a GPU ``auto`` is float16.
+    that the same seed gives the same picture after every start. The autoencoder stays in
+    float32, since bfloat16 is coarser than the 256 steps of a channel. On a GPU ``auto`` is
+    float16.
 
     Raises:
         WebUIError: if the machine has no such device.

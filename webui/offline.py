@@ -1,4 +1,4 @@
-"""Environment variables that must be set before any library is imported: no network, no telemetry."""
+"""Environment variables to set before any library is imported: no network, no telemetry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEFAULTS = {
 
 
 def prepare_environment() -> None:
-    """Set the variables; to be called before torch, diffusers, transformers or gradio is imported."""
+    """Set the variables; call it before torch, diffusers, transformers or gradio is imported."""
     os.environ.update(_ALWAYS)
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)

@@ -15,11 +15,18 @@ class Paths:
     Attributes:
         data: holds everything that belongs to the user; default: the program's own folder.
         models: weights; default `data/models`.
+        scratch: where queue, pictures and results go instead, for a run that leaves nothing behind.
     """
 
     data: Path
     models: Path
     program: Path = PROGRAM
+    scratch: Path | None = None
+
+    @property
+    def work(self) -> Path:
+        """Root of everything that jobs write; paths of pictures are relative to it."""
+        return self.scratch or self.data
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
@@ -38,7 +45,12 @@ class Paths:
     @property
     def outputs(self) -> Path:
         """Pictures."""
-        return self.data / "outputs"
+        return self.work / "outputs"
+
+    @property
+    def results(self) -> Path:
+        """Pictures of jobs that are not saved to the outputs."""
+        return self.work / "cache" / "results"
 
     @property
     def log_images(self) -> Path:
@@ -68,7 +80,7 @@ class Paths:
     @property
     def store(self) -> Path:
         """Uploaded pictures by content hash."""
-        return self.data / "cache" / "pictures"
+        return self.work / "cache" / "pictures"
 
     @property
     def index(self) -> Path:
@@ -78,7 +90,7 @@ class Paths:
     @property
     def jobs(self) -> Path:
         """The queue."""
-        return self.data / "jobs.sqlite"
+        return self.work / "jobs.sqlite"
 
     @property
     def drafts(self) -> Path:

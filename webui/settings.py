@@ -182,6 +182,7 @@ class Settings(BaseModel):
     s_min_uncond_all: bool = generation(False, "sampling", "NGMS all steps")
     pad_cond_uncond: bool = generation(False, "sampling", "Pad conds")
     pad_cond_uncond_v0: bool = generation(False, "sampling", "Pad conds v0")
+    batch_cond_uncond: bool = generation(True, "sampling")
     enable_quantization: bool = generation(False, "sampling")
     hires_fix_refiner_pass: Literal["first pass", "second pass", "both passes"] = generation(
         "second pass", "sampling", "Hires refiner"
@@ -212,7 +213,7 @@ class Settings(BaseModel):
     infotext_skip_pasting: tuple[str, ...] = page((), "infotext", max_length=100)
 
     # --- the page ---
-    live_previews_enable: bool = page(True, "interface")
+    live_previews_enable: bool = generation(True, "interface")
     show_progress_every_n_steps: int = page(2, "interface", ge=-1, le=32)
     show_progress_type: Literal["Full", "Approx cheap"] = page("Approx cheap", "interface")
     live_preview_content: Literal["Combined", "Prompt", "Negative prompt"] = page(

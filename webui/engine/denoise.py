@@ -1,0 +1,205 @@
+"""One pass's denoiser: conditioning, network calls, guidance and mask, as samplers ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from webui.engine.conditioning import (
+    Conditioning,
+    Scheduled,
+    equal_lengths,
+    pad_by_empty,
+    pad_by_last,
+)
+from webui.families.base import EncodeOptions, LoadedModel, PromptEmbeds
+from webui.sampling.denoiser import Parameterization, Space
+from webui.sampling.guidance import UncondPolicy, combine_guidance, combine_without_uncond
+
+MaskBlend = Callable[[Tensor, Tensor], Tensor]
+"""``blend(latents, level)``: latents with the kept part of the first picture put back."""
+
+
+_PLAIN = EncodeOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class GuidanceOptions:
+    """How the answers with and without the prompt are combined.
+
+    Attributes:
+        cfg_scale: Ho & Salimans 2022 (arXiv:2207.12598), in Stable Diffusion's writing: 1 = prompt
+            alone.
+        uncond: when the negative prompt is left out.
+        together: with and without prompt in one network call (faster, more memory).
+        pad_with_empty, pad_with_last: make prompt and negative prompt equally long.
+    """
+
+    cfg_scale: float = 7.0
+    uncond: UncondPolicy = field(default_factory=UncondPolicy)
+    together: bool = True
+    pad_with_empty: bool = False
+    pad_with_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Embeds:
+    """Embeddings of one moment, repeated for the batch: branch-major [branches * B, T, C]."""
+
+    prompts: Tensor
+    prompts_pooled: Tensor | None
+    negative: Tensor
+    negative_pooled: Tensor | None
+    joint: Tensor | None
+    joint_pooled: Tensor | None
+
+
+class GuidedDenoiser:
+    """A `sampling.protocols.Denoiser` over a loaded model; counts its calls.
+
+    Args:
+        parameterization: between the sampler's space and the network.
+        space: of the sampler: in sigma space the mask is blended into the answer, in timestep space
+            into the network's input (as A1111 does).
+        total_calls: of the pass.
+        blend: puts the kept part back; None without a mask.
+        image_conditioning: [B, k, h, w] further input channels; None for usual checkpoints.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        conditioning: Conditioning,
+        parameterization: Parameterization,
+        guidance: GuidanceOptions,
+        *,
+        space: Space,
+        total_calls: int,
+        blend: MaskBlend | None = None,
+        image_conditioning: Tensor | None = None,
+    ) -> None:
+        self._model = model
+        self._conditioning = conditioning
+        self._parameterization = parameterization
+        self._guidance = guidance
+        self._space = space
+        self._total_calls = total_calls
+        self._blend = blend
+        self._image_conditioning = image_conditioning
+        self._embeds: dict[tuple[int, ...], _Embeds] = {}
+        self.calls = 0
+        self.padded = False
+
+    def __call__(self, x: Tensor, level: Tensor) -> Tensor:
+        """Guided prediction for latents [B, C, h, w] float32."""
+        return self.pair(x, level)[0]
+
+    def pair(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Guided prediction, and the one of the negative prompt alone."""
+        if self._blend is not None and self._space == "timestep":
+            x = self._blend(x, level)
+        weights = self._conditioning.weights
+        prompts, negative = self._branches(x, level)
+        if negative is None:
+            guided = combine_without_uncond(prompts.unbind(), weights)
+        else:
+            scale = self._guidance.cfg_scale
+            guided = combine_guidance(prompts.unbind(), weights, negative, scale)
+        if self._blend is not None and self._space == "sigma":
+            guided = self._blend(guided, level)
+        self.calls += 1
+        return guided, prompts[0] if negative is None else negative
+
+    def _branches(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Converted answers: sub-prompts [n, B, C, h, w], negative prompt [B, C, h, w] or none."""
+        embeds = self._embeds_at(x.shape[0])
+        x_in = self._parameterization.network_input(x, level)
+        if self._image_conditioning is not None:
+            x_in = torch.cat([x_in, self._image_conditioning], dim=1)
+        timestep = self._parameterization.timestep(level).to(x.device)
+        if self._guidance.uncond.skips(self.calls, self._total_calls, float(level)):
+            output = self._predict(x_in, timestep, embeds.prompts, embeds.prompts_pooled)
+            return self._parameterization.convert(x, output, level), None
+        if embeds.joint is not None:
+            output = self._predict(x_in, timestep, embeds.joint, embeds.joint_pooled)
+        else:
+            with_prompt = self._predict(x_in, timestep, embeds.prompts, embeds.prompts_pooled)
+            without = self._predict(x_in, timestep, embeds.negative, embeds.negative_pooled)
+            output = torch.cat([with_prompt, without])
+        answers = self._parameterization.convert(x, output, level)
+        return answers[:-1], answers[-1]
+
+    def _predict(
+        self, x_in: Tensor, timestep: Tensor, cross: Tensor, pooled: Tensor | None
+    ) -> Tensor:
+        branches = cross.shape[0] // x_in.shape[0]
+        repeated = x_in.repeat(branches, 1, 1, 1)
+        output = self._model.predict(repeated, timestep.expand(len(repeated)), cross, pooled)
+        return output.view(branches, x_in.shape[0], *output.shape[1:])
+
+    def _embeds_at(self, batch_size: int) -> _Embeds:
+        conditioning = self._conditioning
+        active = tuple(text.at(self.calls) for text in conditioning.prompts)
+        key = (batch_size, conditioning.negative.at(self.calls), *active)
+        if key not in self._embeds:
+            prompts = [_variant(t, i) for t, i in zip(conditioning.prompts, active, strict=True)]
+            self._embeds[key] = self._assemble(
+                prompts, _variant(conditioning.negative, key[1]), batch_size
+            )
+        return self._embeds[key]
+
+    def _assemble(
+        self, prompts: list[PromptEmbeds], negative: PromptEmbeds, batch_size: int
+    ) -> _Embeds:
+        crosses = equal_lengths([prompt.cross for prompt in prompts])
+        crosses, without = self._padded(crosses, negative.cross)
+        pooled = [prompt.pooled for prompt in prompts if prompt.pooled is not None]
+        prompt_cross, prompt_pooled = (
+            _repeat(crosses, batch_size),
+            _repeat_pooled(pooled, batch_size),
+        )
+        negative_cross = _repeat([without], batch_size)
+        negative_pooled = _repeat_pooled(
+            [] if negative.pooled is None else [negative.pooled], batch_size
+        )
+        joint = joint_pooled = None
+        if self._guidance.together and prompt_cross.shape[1] == negative_cross.shape[1]:
+            joint = torch.cat([prompt_cross, negative_cross])
+            if prompt_pooled is not None and negative_pooled is not None:
+                joint_pooled = torch.cat([prompt_pooled, negative_pooled])
+        return _Embeds(
+            prompt_cross, prompt_pooled, negative_cross, negative_pooled, joint, joint_pooled
+        )
+
+    def _padded(self, crosses: list[Tensor], negative: Tensor) -> tuple[list[Tensor], Tensor]:
+        tokens, options = crosses[0].shape[0], self._guidance
+        if tokens == negative.shape[0]:
+            return crosses, negative
+        if options.pad_with_last:
+            self.padded = True
+            return crosses, pad_by_last(negative, tokens)
+        if options.pad_with_empty:
+            self.padded = True
+            longest = max(tokens, negative.shape[0])
+            empty = self._model.encode_prompts([""], _PLAIN)[0].cross
+            return (
+                [pad_by_empty(cross, empty, longest) for cross in crosses],
+                pad_by_empty(negative, empty, longest),
+            )
+        return crosses, negative
+
+
+def _variant(text: Scheduled, index: int) -> PromptEmbeds:
+    return text.embeds[index]
+
+
+def _repeat(crosses: list[Tensor], batch_size: int) -> Tensor:
+    """[T, C] each to [n * B, T, C], branch-major."""
+    return torch.stack(crosses).repeat_interleave(batch_size, dim=0)
+
+
+def _repeat_pooled(pooled: list[Tensor], batch_size: int) -> Tensor | None:
+    return torch.stack(pooled).repeat_interleave(batch_size, dim=0) if pooled else None

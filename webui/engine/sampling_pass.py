@@ -1,0 +1,192 @@
+"""One walk from noise to latents: first pass or hires pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from webui.engine.conditioning import Conditioning, Timeline, encode
+from webui.engine.denoise import GuidedDenoiser, MaskBlend
+from webui.engine.options import guidance_options, sampler_numbers
+from webui.engine.task import Task, Watch, Workshop
+from webui.errors import Interrupted
+from webui.families.base import EncodeOptions, LoadedModel, PictureSize
+from webui.sampling.brownian import BrownianNoise
+from webui.sampling.catalog import Choice
+from webui.sampling.denoiser import parameterize
+from webui.sampling.noise import ImageNoise, NoiseSeeds
+from webui.sampling.noise_schedule import NoiseSchedule, model_schedule
+from webui.sampling.protocols import NoiseSource
+from webui.sampling.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """What one pass needs beside the task.
+
+    Attributes:
+        width, height: of the pictures, pixels.
+        choice: sampler and schedule.
+        trajectory: the levels.
+        timeline: of prompt editing.
+        positive, negative: prompts.
+        number, count: of this pass among the task's.
+    """
+
+    width: int
+    height: int
+    choice: Choice
+    trajectory: Trajectory
+    timeline: Timeline
+    positive: str
+    negative: str
+    number: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """Where a pass ended.
+
+    Attributes:
+        latents: [B, C, h, w]; the last expectation if the user stopped it.
+        padded: prompt and negative prompt were made equally long.
+    """
+
+    latents: Tensor
+    is_complete: bool
+    padded: bool
+
+
+def noise_schedule(model: LoadedModel, task: Task) -> NoiseSchedule:
+    """The model's noise levels, changed as the settings ask."""
+    settings = task.settings
+    return model_schedule(
+        model.alphas_cumprod,
+        zero_terminal=settings.sd_noise_schedule == "Zero Terminal SNR",
+        downcast=settings.use_downcasted_alpha_bar,
+        quantize=settings.enable_quantization,
+    )
+
+
+def image_noise(task: Task, model: LoadedModel, width: int, height: int) -> ImageNoise:
+    """The batch's random numbers for pictures of width x height pixels."""
+    seed, settings, scale = task.request.seed, task.settings, model.vae_scale_factor
+    return ImageNoise(
+        (model.latent_channels, height // scale, width // scale),
+        NoiseSeeds(
+            seeds=task.batch.seeds,
+            subseeds=task.batch.subseeds,
+            subseed_strength=seed.subseed_strength,
+            resize_from=(seed.resize_from_height, seed.resize_from_width),
+            ensd=settings.eta_noise_seed_delta,
+        ),
+        source=settings.randn_source,
+        device=model.device,
+    )
+
+
+def plain_noise(task: Task, model: LoadedModel) -> ImageNoise:
+    """The first batch's noise without variation: what A1111 puts under masks of every batch."""
+    width, height = task.request.size
+    scale = model.vae_scale_factor
+    return ImageNoise(
+        (model.latent_channels, height // scale, width // scale),
+        NoiseSeeds(seeds=task.first_seeds),
+        source=task.settings.randn_source,
+        device=model.device,
+    )
+
+
+def conditioning(walk: Walk, task: Task, model: LoadedModel, workshop: Workshop) -> Conditioning:
+    """Encode the pass's prompts, or take them from the cache."""
+    settings = task.settings
+    options = EncodeOptions(
+        clip_skip=settings.CLIP_stop_at_last_layers,
+        emphasis=settings.emphasis,
+        comma_padding_backtrack=settings.comma_padding_backtrack,
+        size=PictureSize(walk.height, walk.width),
+    )
+    return encode(
+        model,
+        walk.positive,
+        walk.negative,
+        walk.timeline,
+        options,
+        replace(options, is_negative=True),
+        workshop.conditioning,
+        task.model_key,
+    )
+
+
+def walk_through(
+    walk: Walk,
+    task: Task,
+    model: LoadedModel,
+    workshop: Workshop,
+    watch: Watch,
+    *,
+    latents: Tensor,
+    noise: ImageNoise,
+    blend: MaskBlend | None = None,
+) -> Walked:
+    """Run a pass.
+
+    Args:
+        latents: [B, C, h, w] to begin with, from `Trajectory.start` or `start_from`.
+        noise: the batch's random numbers, the initial noise drawn already.
+        blend: puts the kept part of a first picture back, at each step.
+    Raises: Skipped: the user gave the batch up. (Stopped jobs return what there is.)
+    """
+    sampler, trajectory = walk.choice.sampler, walk.trajectory
+    guidance = guidance_options(task.request, task.settings)
+    denoiser = GuidedDenoiser(
+        model,
+        conditioning(walk, task, model, workshop),
+        parameterize(
+            "eps" if model.prediction == "epsilon" else "v",
+            sampler.space,
+            trajectory.noise_schedule,
+            consistency=sampler.consistency,
+        ),
+        replace(guidance, cfg_scale=guidance.cfg_scale * sampler.cfg_scale_factor),
+        space=sampler.space,
+        total_calls=sampler.model_calls(trajectory.steps),
+        blend=blend,
+    )
+    watch.enter_pass(walk.number, walk.count)
+    latest = latents
+
+    def on_step(index: int, level: Tensor, x: Tensor, denoised: Tensor, /) -> None:  # noqa: ARG001
+        nonlocal latest
+        latest = denoised
+        watch.step(index + 1, trajectory.steps, denoised)
+
+    try:
+        with torch.inference_mode():
+            latents = sampler.run(
+                denoiser.pair if sampler.needs_uncond else denoiser,
+                latents,
+                trajectory,
+                noise=_noise_source(walk, task, model, noise),
+                options=sampler_numbers(task.request.sampler_options, task.settings),
+                on_step=on_step,
+            )
+    except Interrupted:
+        return Walked(latest, is_complete=False, padded=denoiser.padded)
+    return Walked(latents, is_complete=True, padded=denoiser.padded)
+
+
+def _noise_source(walk: Walk, task: Task, model: LoadedModel, noise: ImageNoise) -> NoiseSource:
+    if not walk.choice.sampler.brownian_noise or walk.trajectory.is_empty:
+        return noise
+    return BrownianNoise(
+        noise.shape,
+        task.batch.seeds,
+        walk.trajectory.brownian_range,
+        source=task.settings.randn_source,
+        device=model.device,
+        per_image=not task.settings.no_dpmpp_sde_batch_determinism,
+    )

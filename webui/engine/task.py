@@ -1,0 +1,113 @@
+"""What the engine is given for one batch, whom it tells of its progress, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from webui.engine.conditioning import ConditioningCache
+from webui.images.resize import Upscaler
+from webui.request import Batch, GenerationRequest
+from webui.sampling.catalog import Catalog
+from webui.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Texts with styles, without comments and extra-network tags."""
+
+    positive: str
+    negative: str
+    hires_positive: str = ""
+    hires_negative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InitPictures:
+    """The pictures of an img2img request, upright.
+
+    Attributes:
+        images: one for the whole batch, or one a picture.
+        mask, latent_mask: of any mode; of the first image's size.
+    """
+
+    images: tuple[Image.Image, ...]
+    mask: Image.Image | None = None
+    latent_mask: Image.Image | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One batch of a resolved request.
+
+    Attributes:
+        first_seeds: seeds of the request's first batch: the noise that masked content starts from.
+        model_key: equal for two tasks only if the text encoder holds the same weights.
+    """
+
+    request: GenerationRequest
+    settings: Settings
+    batch: Batch
+    prompts: Prompts
+    model_key: Hashable
+    first_seeds: tuple[int, ...]
+    init: InitPictures | None = None
+
+
+class Watch(Protocol):
+    """Told what the engine does; its methods may raise `JobStopped`."""
+
+    def enter_pass(self, number: int, count: int) -> None:
+        """Pass `number` (from 0) of `count` begins."""
+
+    def step(self, index: int, total: int, denoised: Tensor) -> None:
+        """Step `index` (from 1) of `total` is done; `denoised` [B, C, h, w] is the expected end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What stays between batches.
+
+    Attributes:
+        upscalers: pixel upscalers by the name that requests use; None: Lanczos.
+    """
+
+    sampling: Catalog
+    conditioning: ConditioningCache
+    upscalers: Mapping[str, Upscaler | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One finished picture.
+
+    Attributes:
+        mask, mask_composite: for inpainting: what was made anew, alone.
+        before_hires, before_color: earlier stages, where the settings ask for them.
+    """
+
+    image: Image.Image
+    mask: Image.Image | None = None
+    mask_composite: Image.Image | None = None
+    before_hires: Image.Image | None = None
+    before_color: Image.Image | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the engine made of a task.
+
+    Attributes:
+        is_complete: False if the user stopped it half-way; the pictures are unfinished then.
+        notes: facts for the infotext that only turned out while sampling, by infotext key.
+        warnings: sentences for the user.
+    """
+
+    pictures: tuple[Picture, ...]
+    is_complete: bool = True
+    notes: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,306 @@
+"""The composition root: builds every long-lived part once and offers them to page and API."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from webui.device import device_policy
+from webui.drafts import DraftStore
+from webui.engine.conditioning import ConditioningCache
+from webui.engine.latents import LATENT_UPSCALERS
+from webui.engine.task import Workshop
+from webui.families.base import EncodeOptions
+from webui.families.clip import clip_chunker
+from webui.flags import Flags
+from webui.generation import Studio, run
+from webui.image_files.archive import Archive
+from webui.image_files.infotext_parse import parse_infotext
+from webui.image_files.infotext_paste import Pasted, from_infotext
+from webui.image_files.metadata import Metadata, read_metadata
+from webui.image_files.store import PictureStore
+from webui.images.upscale import UPSCALERS
+from webui.jobs.handle import JobHandle
+from webui.jobs.job import Job
+from webui.jobs.queue import JobQueue
+from webui.jobs.worker import Worker
+from webui.model_manager.cache import ModelCache
+from webui.model_manager.catalog import Catalog, CheckpointFile
+from webui.model_manager.hashes import HashWorker
+from webui.model_manager.index import FileIndex
+from webui.model_manager.selection import CheckpointChoice, ModelStatus, Selection
+from webui.paths import Paths
+from webui.prompt.style_store import StyleStore
+from webui.prompt.token_count import TokenCount, count_negative_prompt, count_prompt
+from webui.request import (
+    Defaults,
+    GenerationRequest,
+    from_json,
+    hires_steps,
+    resolve,
+    to_json,
+    validated,
+)
+from webui.results import Results, SavedFiles
+from webui.sampling.catalog import default_catalog
+from webui.settings import Settings, SettingsStore, overridden
+
+OWNER_LOCAL = "local"
+"""The one owner while no passwords are set: every device sees the same jobs and drafts."""
+JOB_KIND = "pictures"
+STOP_SECONDS = 20.0
+
+
+class Services:
+    """All long-lived parts; `build` makes them, `start` sets the threads going.
+
+    Attributes:
+        queue: of all jobs.
+        pictures: uploaded ones.
+        drafts: what was typed but not sent.
+        styles: prompt styles.
+        results: finished pictures.
+    """
+
+    def __init__(self, flags: Flags, paths: Paths) -> None:
+        self.flags = flags
+        self.paths = paths
+        self.settings = SettingsStore(paths.config)
+        self.pictures = PictureStore(paths.store)
+        self.drafts = DraftStore(paths.drafts)
+        self.styles = StyleStore([paths.styles, *flags.styles_files])
+        self.queue = JobQueue(paths.jobs)
+        archive = Archive(paths.work, paths.outputs, paths.results)
+        self.results = Results(self.queue, archive, paths.log_images)
+        self._sampling = default_catalog()
+        self._index = FileIndex(paths.index)
+        self._catalog = Catalog(_checkpoint_folders(flags, paths), self._index)
+        self._cache = ModelCache(
+            self._catalog,
+            device_policy(flags.device, flags.dtype, flags.vae_dtype),
+            self.settings.current.sd_checkpoints_limit,
+        )
+        self._selection = Selection(
+            self._catalog, self._cache, paths.program / "models" / "Stable-diffusion", self._chosen
+        )
+        self._hashing = HashWorker(self._catalog)
+        self._is_hashing = False
+        workshop = Workshop(self._sampling, ConditioningCache(), UPSCALERS)
+        self._studio = Studio(self._selection, workshop, self.pictures, archive)
+        self._worker = Worker(self.queue, self._run)
+        self._random = random.SystemRandom()
+        self.settings.subscribe(self._settings_changed)
+
+    # Life.
+
+    def start(self) -> None:
+        """Load the chosen checkpoint behind the page, hash files, work off the queue."""
+        self.pictures.forget(self._needed_pictures())
+        self._selection.load_behind()
+        self._hashing.start()
+        self._is_hashing = True
+        self.start_working()
+
+    def start_working(self) -> None:
+        """Work off the queue, and nothing else."""
+        if self.flags.threads is not None:
+            torch.set_num_threads(self.flags.threads)
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Put the running job back and let go of all files."""
+        self._worker.stop(STOP_SECONDS)
+        if self._is_hashing:
+            self._hashing.stop()
+        self.queue.close()
+        self._index.close()
+
+    # Lists.
+
+    def sampler_names(self) -> list[str]:
+        """All samplers, in the page's order."""
+        return [sampler.name for sampler in self._sampling.samplers]
+
+    def schedule_names(self) -> list[str]:
+        """All schedules, in the page's order."""
+        return [schedule.label for schedule in self._sampling.schedules]
+
+    def upscalers(self) -> list[str]:
+        """Pixel upscalers."""
+        return list(UPSCALERS)
+
+    def latent_upscalers(self) -> list[str]:
+        """Latent upscalers, for the hires pass."""
+        return list(LATENT_UPSCALERS)
+
+    def checkpoints(self) -> list[CheckpointChoice]:
+        """Checkpoints that can be loaded."""
+        return self._selection.choices()
+
+    def checkpoint_files(self) -> Sequence[CheckpointFile]:
+        """All checkpoint files, with their hashes where known."""
+        return self._catalog.files()
+
+    def refresh_models(self) -> None:
+        """Look for new files."""
+        self._catalog.refresh()
+        self.styles.refresh()
+
+    # The model.
+
+    def model_status(self) -> ModelStatus:
+        """The chosen checkpoint, and how far its loading is."""
+        return self._selection.status
+
+    def select_checkpoint(self, name: str) -> None:
+        """Choose a checkpoint for good and begin to load it.
+
+        Raises: ModelNotFound, UnsupportedModel: the former choice stays.
+        """
+        file = self._selection.find(name)
+        self._selection.native_size(file)
+        self.settings.update({"sd_model_checkpoint": file.title})
+        self._selection.load_behind()
+
+    # Generation.
+
+    def submit(self, request: GenerationRequest, owner: str, job_id: str | None = None) -> Job:
+        """Check and complete a request and put it into the queue.
+
+        Args:
+            job_id: a name of the caller's own for the job (A1111's ``force_task_id``).
+        Raises: InvalidRequest, ModelNotFound, UnsupportedModel, BadImage, QueueFull.
+        """
+        request = self._resolved(validated(request))
+        width, height = request.size
+        steps = request.steps + hires_steps(request) * 4
+        work = steps * request.picture_count * width * height / 1e6
+        return self.queue.submit(JOB_KIND, to_json(request), owner, alias=job_id, work=work)
+
+    def _resolved(self, request: GenerationRequest) -> GenerationRequest:
+        settings = overridden(self.settings.current, request.overrides)
+        file = self._selection.find(request.checkpoint or settings.sd_model_checkpoint)
+        init = request.init
+        choice = self._sampling.resolve(request.sampler, request.schedule)
+        named = replace(request, sampler=choice.sampler.name, schedule=choice.schedule.label)
+        defaults = Defaults(
+            checkpoint=file.title,
+            native_size=self._selection.native_size(file),
+            tiling=settings.tiling,
+            init_size=self.pictures.size(init.images[0]) if init else None,
+            save_samples=settings.samples_save,
+        )
+        if init is not None:
+            for picture in (*init.images, *((init.inpaint.mask,) if init.inpaint else ())):
+                self.pictures.open(picture)
+        resolved = resolve(named, defaults, self._random)
+        self._check_prompts(resolved, settings)
+        return resolved
+
+    def _check_prompts(self, request: GenerationRequest, settings: Settings) -> None:
+        """Refuse what cannot be read now rather than when the job's turn comes."""
+        chunker = clip_chunker(EncodeOptions(emphasis=settings.emphasis))
+        count_prompt(request.prompt, chunker, request.steps)
+        count_negative_prompt(request.negative_prompt, chunker, request.steps)
+
+    def _run(self, job: JobHandle) -> str:
+        request = from_json(job.job.payload)
+        return run(job, request, self.settings.current, self.styles.book, self._studio)
+
+    # Text.
+
+    def count_tokens(
+        self, prompt: str, styles: Sequence[str], steps: int, negative: bool
+    ) -> TokenCount:
+        """How many tokens a prompt uses, and how many fit into as many chunks."""
+        settings = self.settings.current
+        chosen = self.styles.book.chosen(styles)
+        if not settings.include_styles_into_token_counters:
+            chosen = []
+        templates = [style.negative_prompt if negative else style.prompt for style in chosen]
+        options = EncodeOptions(
+            emphasis=settings.emphasis, comma_padding_backtrack=settings.comma_padding_backtrack
+        )
+        count = count_negative_prompt if negative else count_prompt
+        return count(
+            prompt,
+            clip_chunker(options),
+            steps,
+            templates=templates,
+            comments=settings.enable_prompt_comments,
+        )
+
+    def paste(self, text: str) -> Pasted:
+        """Read an infotext; '': the last picture's."""
+        if not text.strip() and self.paths.params.exists():
+            text = self.paths.params.read_text(encoding="utf-8")
+        settings = self.settings.current
+        params = parse_infotext(text, settings, list(self.styles.book.styles.values()))
+        return from_infotext(params, settings, self._resolve_names)
+
+    def picture_info(self, content: bytes) -> Metadata:
+        """What a picture file says of its making.
+
+        Raises: BadImage: it is no picture.
+        """
+        return read_metadata(content)
+
+    # Finished pictures.
+
+    def result_bytes(self, facts: Mapping[str, Any]) -> bytes:
+        """A finished picture's file. Raises: BadImage: it is gone."""
+        return self.results.read(facts)
+
+    def delete_picture(self, job_id: str, index: int, owner: str | None) -> None:
+        """Delete a finished picture. Raises: JobNotFound, BadImage."""
+        self.results.delete(job_id, index, owner)
+
+    def save_pictures(self, job_id: str, indexes: Sequence[int], owner: str | None) -> SavedFiles:
+        """Keep finished pictures apart. Raises: JobNotFound, BadImage, StorageError."""
+        return self.results.save(job_id, indexes, owner)
+
+    def zip_pictures(self, job_id: str, indexes: Sequence[int], owner: str | None) -> bytes:
+        """Finished pictures in one archive. Raises: JobNotFound, BadImage."""
+        return self.results.zipped(job_id, indexes, owner)
+
+    # Inside.
+
+    def _resolve_names(self, sampler: str, schedule: str) -> tuple[str, str]:
+        choice = self._sampling.resolve(sampler, schedule)
+        return choice.sampler.name, choice.schedule.label
+
+    def _chosen(self) -> str:
+        return self.settings.current.sd_model_checkpoint
+
+    def _settings_changed(self, old: Settings, new: Settings) -> None:
+        if old.sd_checkpoints_limit != new.sd_checkpoints_limit:
+            self._cache.set_limit(new.sd_checkpoints_limit)
+
+    def _needed_pictures(self) -> set[str]:
+        needed: set[str] = set()
+        for payload in self.queue.payloads():
+            init = from_json(payload).init
+            if init is not None:
+                needed.update(init.images)
+                if init.inpaint is not None:
+                    needed.add(init.inpaint.mask)
+        return needed
+
+
+def build(flags: Flags, paths: Paths) -> Services:
+    """Make all parts; nothing runs before `Services.start`.
+
+    Raises: StorageError: another Easel uses this data folder, or it cannot be written to.
+    """
+    return Services(flags, paths)
+
+
+def _checkpoint_folders(flags: Flags, paths: Paths) -> list[Path]:
+    given = Path(flags.checkpoint) if flags.checkpoint else None
+    single = [given.resolve().parent] if given is not None and given.is_file() else []
+    return [*paths.checkpoints, *flags.checkpoint_dir, *single]
