@@ -17,9 +17,11 @@ from typing import NoReturn
 from webui.errors import UnsupportedModel
 from webui.families.base import TensorInfo
 
-MAX_HEADER_BYTES = 8 * 1024 * 1024
-"""Large checkpoints have half a megabyte, LoRA files with all their training notes a few."""
-MAX_TENSORS = 100_000
+MAX_HEADER_BYTES = 5 * 1024 * 1024
+"""Large checkpoints have half a megabyte, LoRA files with all their training notes one or two."""
+MAX_TENSORS = 30_000
+MAX_BRACKETS = 300_000
+"""A tensor takes three; what notes hold besides are strings with some of their own."""
 MAX_DIMENSIONS = 8
 
 DTYPE_BYTES = {
@@ -88,6 +90,8 @@ def read_header(path: Path) -> SafetensorsHeader:
 
 
 def _parse(path: Path, text: bytes) -> dict[str, object]:
+    if text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
+        _refuse(path, "its header is not a list of tensors")
     try:
         parsed = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):

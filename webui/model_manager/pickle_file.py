@@ -13,8 +13,9 @@ from torch import Tensor
 from webui.errors import UnsupportedModel
 from webui.families.base import Header, TensorInfo
 
-PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""A zip archive, as PyTorch writes since 1.6; a bare pickle, as before."""
+ARCHIVE_START = b"PK\x03\x04"
+PICKLE_STARTS = (ARCHIVE_START, b"\x80\x02")
+"""A zip archive, as PyTorch writes since 1.6; a bare pickle of protocol 2, as before."""
 MAX_ARCHIVE_ENTRIES = 100_000
 MAX_PICKLE_BYTES = 64 * 1024 * 1024
 """Of the part that is a pickle; the tensors lie beside it."""
@@ -70,12 +71,17 @@ class PickleFile:
 
 
 def _load(path: Path) -> object:
-    is_archive = zipfile.is_zipfile(path)
+    with path.open("rb") as file:
+        is_archive = file.read(len(ARCHIVE_START)) == ARCHIVE_START
     if is_archive:
         _check_archive(path)
+    # torch.load goes by the suffix .safetensors, and maps files by name only
+    mapped = is_archive and path.suffix.lower() != ".safetensors"
     try:
-        with torch.serialization.safe_globals(_HARMLESS):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+        with torch.serialization.safe_globals(_HARMLESS), path.open("rb") as file:
+            return torch.load(
+                path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped
+            )
     except pickle.UnpicklingError as error:
         raise UnsupportedModel(
             f"{path.name} was refused: it is a pickle that wants to run code, or is damaged."
@@ -93,7 +99,9 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError) as error:
-        raise UnsupportedModel(f"{path.name} is damaged. Download it again.") from error
+        raise UnsupportedModel(
+            f"{path.name} is damaged or incomplete. Download it again."
+        ) from error
     pickles = [entry.file_size for entry in entries if entry.filename.endswith("data.pkl")]
     if len(pickles) != 1:
         raise UnsupportedModel(
