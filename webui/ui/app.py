@@ -70,7 +70,8 @@ def build(services: Services) -> Page:
         wires = {tab: Wires.draw(tab) for tab in TABS}
         dialogs = {tab: draw_dialog(tab) for tab in TABS}
         tabs: dict[Tab, GenerationTab] = {}
-        with gr.Tabs(elem_id="tabs", elem_classes=["easel-tabs"], selected="txt2img"):
+        tab_row = {"overflow_behavior": "wrap", "elem_classes": ["easel-tabs"]}
+        with gr.Tabs(elem_id="tabs", selected="txt2img", **tab_row):
             for name in TABS:
                 with gr.Tab(label(f"tab.{name}"), id=name, elem_id=f"tab_{name}"):
                     tabs[name] = DRAWERS[name](services, wires[name])

@@ -65,7 +65,12 @@
     each("data-t", (element, key) => { element.textContent = EASEL.t(key); });
     each("data-t-label", (element, key) => { element.setAttribute("aria-label", EASEL.t(key)); });
     each("data-t-title", (element, key) => { element.title = EASEL.t(key); });
+    each("data-t-placeholder", (element, key) => { element.placeholder = EASEL.t(key); });
     part.querySelectorAll?.("template").forEach((template) => translate(template.content));
+    // Gradio's multiple choice has no placeholder of its own
+    part.querySelectorAll?.(".easel-tools input[role=combobox]").forEach((input) => {
+      input.placeholder = EASEL.t("field.styles");
+    });
   }
   EASEL.translate = translate;
 

@@ -30,6 +30,14 @@ Given = Mapping[Any, Any]
 """What an event hands in: values by component."""
 
 
+SUBMITTED = """(jobs, problem) => {
+    const v1 = window.easel.v1;
+    if (!problem) return JSON.parse(jobs).forEach((job) => v1.submitted("TAB", job));
+    const { field, text } = JSON.parse(problem);
+    v1.refused("TAB", field, text);
+}"""
+
+
 @dataclass(frozen=True)
 class Group:
     """A collapsed group whose header says its state.
@@ -132,11 +140,7 @@ def _wire_generate(services: Services, tab: GenerationTab) -> None:
     ).then(
         fn=None,
         inputs=[wires.job, wires.problem],
-        js=(
-            "(jobs, problem) => { const v1 = window.easel.v1; "
-            f"if (problem) {{ const p = JSON.parse(problem); v1.refused('{name}', p.field, p.text); }} "
-            f"else JSON.parse(jobs).forEach((job) => v1.submitted('{name}', job)); }}"
-        ),
+        js=SUBMITTED.replace("TAB", name),
         api_visibility="private",
     )
 

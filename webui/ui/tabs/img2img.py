@@ -159,7 +159,7 @@ def _file_values(services: Services, file: Path, wanted: set[str], values: Value
         found: Values = {"init.images": [services.pictures.put(content)]}
     except BadImage as error:
         raise BadImage(f"{file.name}: {error}") from error
-    infotext = services.picture_info(content).infotext if wanted else ""
+    infotext = services.picture_info(content).infotext if wanted else None
     if infotext:
         request, _ = pasted_request(services, infotext, "img2img", values)
         own = from_request("img2img", request)

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from webui.errors import WebUIError
+from webui.image_files.infotext import split_infotext
 from webui.ui.commands import fill
 from webui.ui.forms.generation import TABS, Tab
-from webui.ui.locale import label, tag
+from webui.ui.locale import label, span, tag
 from webui.ui.messages import toast, toast_error, toast_warnings
 from webui.ui.pasting import paste
 from webui.ui.widgets.hidden import hidden
 from webui.ui.widgets.sources import upload
 
 if TYPE_CHECKING:
+    from webui.image_files.metadata import Metadata
     from webui.services import Services
     from webui.ui.tabs.generation import GenerationTab
 
@@ -74,9 +76,8 @@ def wire(services: Services, info: PngInfo, tabs: Mapping[Tab, GenerationTab]) -
         except WebUIError as error:
             toast_error(error, request)
             return _empty("pnginfo.empty"), ""
-        if not found.infotext and not found.items:
-            return _empty("pnginfo.nothing"), ""
-        return _table(found.items), found.infotext
+        rows = _rows(found)
+        return (_table(rows) if rows else _empty("pnginfo.nothing")), found.infotext or ""
 
     info.image.change(read, info.image, [info.table, info.infotext], **QUIET)
     for name, tab in tabs.items():
@@ -120,9 +121,21 @@ def _empty(key: str) -> str:
     return tag("p", key, **{"class": "easel-empty"})
 
 
-def _table(items: list[tuple[str, str]]) -> str:
-    rows = "".join(
-        f"<tr><th scope='row'>{html.escape(str(key))}</th><td>{html.escape(str(value))}</td></tr>"
-        for key, value in items
+def _rows(found: Metadata) -> list[tuple[str, str]]:
+    """(heading as HTML, text) for everything that the picture says."""
+    rows: list[tuple[str, str]] = []
+    if found.infotext:
+        split = split_infotext(found.infotext)
+        rows.append((span("field.prompt"), split.prompt))
+        if split.negative_prompt:
+            rows.append((span("field.negative_prompt"), split.negative_prompt))
+        rows += [(html.escape(key), str(value)) for key, value in split.pairs.items()]
+    return rows + [(html.escape(key), value) for key, value in found.items.items()]
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    body = "".join(
+        f'<tr><th scope="row">{heading}</th><td>{html.escape(text)}</td></tr>'
+        for heading, text in rows
     )
-    return f'<table class="easel-metadata"><tbody>{rows}</tbody></table>'
+    return f'<table class="easel-metadata"><tbody>{body}</tbody></table>'

@@ -84,9 +84,8 @@ def draw(services: Services, for_browser: Any, command: Any) -> SettingsTab:  # 
                 ):
                     gr.HTML(tag("h2", f"settings.{section}"), padding=False)
                     for key in keys:
-                        if key == IN_HEADER:
-                            continue
-                        controls[key] = _row(services, key, shape[key])
+                        if key != IN_HEADER and _has_choices(services, key):
+                            controls[key] = _row(services, key, shape[key])
     changed = hidden("settings_changed", changed_keys(services.settings.current))
     return SettingsTab(controls, search, changed, command, for_browser)
 
@@ -225,7 +224,7 @@ def _control(services: Services, key: str, shape: Mapping[str, Any]) -> Any:  # 
     }
     info, kind = option_info(key), shape.get("type")
     if info.choices is not None:
-        choices = _run_time_choices(services, info.choices)
+        choices = _run_time_choices(services, info.choices) or []
         return gr.Dropdown(choices=choices, allow_custom_value=True, **shared)
     if "enum" in shape:
         choices = [(_choice_label(key, name), name) for name in shape["enum"]]
@@ -251,15 +250,20 @@ def _number(key: str, shape: Mapping[str, Any], shared: dict[str, Any]) -> Any: 
     return gr.Number(minimum=low, maximum=high, step=step, precision=precision, **shared)
 
 
-def _run_time_choices(services: Services, name: str) -> list[str]:
+def _run_time_choices(services: Services, name: str) -> list[str] | None:
+    """The list of that name; None: there is no such list (yet)."""
     lists = {
         "checkpoints": lambda: [choice.title for choice in services.checkpoints()],
-        "vaes": services.vaes,
         "samplers": services.sampler_names,
         "upscalers": services.upscalers,
         "styles": services.styles.names,
     }
-    return list(lists[name]())
+    return list(lists[name]()) if name in lists else None
+
+
+def _has_choices(services: Services, key: str) -> bool:
+    name = option_info(key).choices
+    return name is None or _run_time_choices(services, name) is not None
 
 
 def _choice_label(key: str, name: str) -> str:

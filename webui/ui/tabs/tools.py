@@ -11,20 +11,23 @@ import gradio as gr
 from webui.errors import WebUIError
 from webui.ui.commands import answer, fill
 from webui.ui.forms.generation import Tab
-from webui.ui.locale import label
+from webui.ui.forms.pictures import Source
 from webui.ui.messages import toast, toast_error, toast_warnings
 from webui.ui.pasting import paste
 from webui.ui.tabs.generation import GenerationTab, after
 from webui.ui.widgets.init import wire_resize
 from webui.ui.widgets.size import preset
-from webui.ui.widgets.sources import TAB_OF, Picture, picture_of
+from webui.ui.widgets.sources import TAB_OF, Picture, Sources, picture_of
 from webui.ui.widgets.styles import StyleEvents, StylesDialog
 
 if TYPE_CHECKING:
     from webui.services import Services
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-CLEAR = "(prompt, negative, question) => window.easel.v1.confirm(question) ? ['', ''] : [prompt, negative]"
+CLEAR = (
+    "(prompt, negative) => window.easel.v1.confirm(window.EASEL.t('prompt.clear.question')) "
+    "? ['', ''] : [prompt, negative]"
+)
 
 
 def wire_tools(
@@ -53,11 +56,10 @@ def wire_tools(
 def _wire_clear(tab: GenerationTab, remembered: Callable[[Any], None]) -> None:
     controls = tab.form.controls
     prompts = [controls["prompt"], controls["negative_prompt"]]
-    question = gr.Textbox(label("prompt.clear.question"), visible=False)
     clear = tab.prompts.clear.click(
         fn=None,
         js=CLEAR,
-        inputs=[*prompts, question],
+        inputs=prompts,
         outputs=prompts,
         api_visibility="private",
     )
@@ -101,7 +103,7 @@ def wire_copies(tabs: Mapping[Tab, GenerationTab]) -> None:
             sources = tab.pictures.sources
             assert sources is not None
             button.click(
-                _copier(picture, receiver, sources.tabs, sources.mode, target),
+                _copier(picture, target, receiver, sources),
                 picture.component,
                 [receiver.component, sources.tabs, sources.mode],
                 **QUIET,
@@ -112,13 +114,7 @@ def wire_copies(tabs: Mapping[Tab, GenerationTab]) -> None:
             )
 
 
-def _copier(
-    picture: Picture,
-    receiver: Picture,
-    tabs: Any,
-    mode: Any,
-    target: str,  # noqa: ANN401
-) -> Callable[..., Any]:
+def _copier(picture: Picture, target: Source, receiver: Picture, sources: Sources) -> Any:  # noqa: ANN401
     def copy(value: Any, request: gr.Request) -> dict[Any, Any]:  # noqa: ANN401
         try:
             image = picture_of(picture.kind, value)
@@ -128,7 +124,7 @@ def _copier(
         if image is None:
             toast("error.picture", request)
             return {}
-        shown = receiver.shown(image)
-        return {receiver.component: shown, tabs: gr.update(selected=target), mode: target}
+        shown = {receiver.component: receiver.shown(image)}
+        return shown | {sources.tabs: gr.update(selected=target), sources.mode: target}
 
     return copy

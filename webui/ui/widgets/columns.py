@@ -45,8 +45,8 @@ def columns(tab: Tab) -> Iterator[None]:
 def _splitter(tab: Tab) -> str:
     text = html.escape(words("en")["splitter"])
     return (
-        f'<div id="{tab}_splitter" class="easel-splitter" role="separator" tabindex="0" aria-orientation="vertical" '
-        f'data-t-label="splitter" aria-label="{text}"></div>'
+        f'<div id="{tab}_splitter" class="easel-splitter" role="separator" tabindex="0" '
+        f'aria-orientation="vertical" data-t-label="splitter" aria-label="{text}"></div>'
     )
 
 

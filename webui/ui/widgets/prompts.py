@@ -80,18 +80,14 @@ def _counter(used: int, limit: int) -> str:
 
 def count_tokens(services: Services, values: Mapping[str, Any]) -> tuple[str, str]:
     """HTML of both counters; empty where counting is switched off or the prompt is too long."""
-    settings = services.settings.current
-    if settings.disable_token_counters:
+    if services.settings.current.disable_token_counters:
         return "", ""
-    styles = values.get("styles") or []
-    used_styles = styles if settings.include_styles_into_token_counters else []
-    steps = int(values.get("steps") or 1)
+    styles, steps = values.get("styles") or [], int(values.get("steps") or 1)
     counters = []
     for name in ("prompt", "negative_prompt"):
+        text, negative = values.get(name) or "", name == "negative_prompt"
         try:
-            count = services.count_tokens(
-                values.get(name) or "", used_styles, steps, name == "negative_prompt"
-            )
+            count = services.count_tokens(text, styles, steps, negative)
         except WebUIError:
             counters.append("")
             continue

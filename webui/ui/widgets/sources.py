@@ -75,7 +75,8 @@ class Sources:
 def sub_tabs(tab: Tab, first: Source) -> Iterator[Sources]:
     """Draw sub-tabs in the `with` block, each by `sub_tab`."""
     mode = hidden(f"{tab}_mode", first)
-    with gr.Tabs(elem_id=f"mode_{tab}", elem_classes=["easel-subtabs"], selected=first) as tabs:
+    row = {"overflow_behavior": "wrap", "elem_classes": ["easel-subtabs"]}
+    with gr.Tabs(elem_id=f"mode_{tab}", selected=first, **row) as tabs:
         yield Sources(tab, tabs, mode, first, {})
 
 
@@ -99,7 +100,7 @@ def upload(elem_id: str, key: str) -> Any:  # noqa: ANN401 - a gr.Image
         sources=["upload", "clipboard"],
         buttons=["fullscreen"],
         label=label(key),
-        height=360,
+        height=300,
         elem_id=elem_id,
         elem_classes=["easel-picture"],
         interactive=True,
@@ -132,7 +133,7 @@ def add_editor(sources: Sources, name: Source, paints: list[str], size: int) -> 
         layers=False,
         buttons=["fullscreen"],
         label=label("picture"),
-        height=480,
+        height=420,
         elem_id=ELEMENT_IDS[name],
         elem_classes=["easel-picture", "easel-editor"],
         interactive=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +143,8 @@ class StyleEvents:
         return delete
 
     def _chosen(self, names: Sequence[str]) -> list[Style]:
-        known = set(self.services.styles.names())
-        return [self.services.styles.get(name) for name in names if name in known]
+        found = (self.services.styles.get(name) for name in names)
+        return [style for style in found if style is not None]
 
     def _choices(self, offered: Sequence[Any]) -> dict[Any, Any]:
         names = self.services.styles.names()
