@@ -62,12 +62,8 @@ class _Leaf(NamedTuple):
     end: int | None  # last step of the first text; None: an alternation
 
 
-class _Nested(NamedTuple):
-    """An edit around items; text k is what stands between ``borders[k]`` and the next one."""
-
-    borders: tuple[int, ...]
-    end: int | None
-
+# An edit around other items: text k is what stands between its borders k and k + 1 (indices).
+_Nested: TypeAlias = tuple[int, ...]
 
 _Item: TypeAlias = str | _Leaf | _Nested
 
@@ -128,9 +124,9 @@ def prompt_schedule(
         timeline = _Timeline(hires_steps, step_offset=steps, fraction_offset=1.0)
     if "[" not in prompt or (":" not in prompt and "|" not in prompt):
         return [SchedulePart(timeline.steps, prompt)]
-    parser = _Parser(timeline)
+    parser = _Parser(timeline, list(_TOKEN.findall(prompt)))
     try:
-        parser.parse(prompt)
+        parser.parse()
     except _Unparsable:
         return [SchedulePart(timeline.steps, prompt)]
     if not parser.ends and not parser.branch_counts:
@@ -163,106 +159,100 @@ def part_at(schedule: Sequence[SchedulePart], call_index: int) -> SchedulePart:
 
 @dataclass
 class _Parser:
-    """One pass over the tokens, which become the items of a flat list.
+    """One pass over the tokens of a text, `items`.
 
-    Brackets, separators and what is between stay as they are read until a closing bracket makes
-    them an edit, which then stands in place of its opening bracket. One that closes badly makes all
-    open ones plain text, which they are already.
+    Brackets, separators and what is between are text until a closing bracket makes them an edit,
+    which then stands in place of its opening bracket. One that closes badly makes all open ones
+    plain text, which they are already.
     """
 
     timeline: _Timeline
-    items: list[_Item] = field(default_factory=list)
+    items: list[_Item]
     brackets: list[int] = field(default_factory=list)  # the open ones' indices among the items
     borders: list[int] = field(default_factory=list)  # how many separators each found open
     separators: list[int] = field(default_factory=list)  # indices among the items
-    leaves: dict[str, _Leaf] = field(default_factory=dict)
+    leaves: dict[str, _Item] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)  # of the edits' numbers
+    nested_ends: dict[int, int] = field(default_factory=dict)  # of scheduled items, by last border
     branch_counts: set[int] = field(default_factory=set)
 
-    def parse(self, text: str) -> None:
-        """Fill `items`; raise _Unparsable."""
-        items, brackets, separators = self.items, self.brackets, self.separators
-        for token in _TOKEN.findall(text):
-            if token[0] not in _SPECIAL:
-                items.append(token)
-            elif token in _OPENING:
-                brackets.append(len(items))
-                self.borders.append(len(separators))
-                items.append(token)
+    def parse(self) -> None:
+        """Make edits of items; raise _Unparsable."""
+        brackets, borders, separators = self.brackets, self.borders, self.separators
+        for index, token in enumerate(self.items):
+            if not isinstance(token, str) or token[0] not in _SPECIAL:
+                continue
+            if token in _OPENING:
+                brackets.append(index)
+                borders.append(len(separators))
             elif token in _OPENING_OF:
-                self._close(token)
-            elif token[0] == "[":
-                items.append(self._leaf(token))
+                self._close(index, token)
             elif len(token) > 1:
-                self._take_long(token)
+                self._take_long(index, token)
             elif brackets and token != "\\":
-                separators.append(len(items))
-                items.append(token)
-            elif token == ":":
-                items.append(token)
-            else:
+                separators.append(index)
+            elif token != ":":
                 raise _Unparsable
         self._give_up_brackets()
 
-    def _leaf(self, token: str) -> _Item:
+    def _take_long(self, index: int, token: str) -> None:
+        """Take in ``:number]`` or a whole edit; what else begins like it is text."""
+        if token[0] == "[":
+            if token not in self.leaves:
+                self.leaves[token] = self._leaf(token[1:-1])
+            self.items[index] = self.leaves[token]
+        elif token[0] == ":":
+            self._close_scheduled(index, token[1:-1])
+
+    def _leaf(self, contents: str) -> _Item:
         """Read brackets whose contents are plain."""
-        if token not in self.leaves:
-            contents = token[1:-1]
-            if "|" in contents:
-                branches = tuple(contents.split("|"))
-                self.branch_counts.add(len(branches))
-                self.leaves[token] = _Leaf(branches, None)
-            elif ":" in contents:
-                *texts, number = contents.split(":")
-                before = texts[0] if len(texts) == 2 else ""
-                self.leaves[token] = _Leaf((before, texts[-1]), self._end(number))
-            else:
-                return token
-        return self.leaves[token]
+        if "|" in contents:
+            branches = tuple(contents.split("|"))
+            self.branch_counts.add(len(branches))
+            return _Leaf(branches, None)
+        if ":" not in contents:
+            return f"[{contents}]"
+        *texts, number = contents.split(":")
+        return _Leaf((texts[0] if len(texts) == 2 else "", texts[-1]), self._end(number))
 
     def _end(self, number: str) -> int:
         if number not in self.ends:
             self.ends[number] = self.timeline.end(number)
         return self.ends[number]
 
-    def _take_long(self, token: str) -> None:
-        """Take in ``:number]``, or text that begins like something else."""
+    def _close_scheduled(self, index: int, number: str) -> None:
+        """Take in ``:number]`` at `index`."""
         items = self.items
-        if token[0] == ":":
-            own = self._own_separators("[")
-            if own is not None and (not own or (len(own) == 1 and items[own[0]] == ":")):
-                start = self.brackets[-1]
-                # Without a text before, an empty one is made between two borders side by side.
-                borders = (start, *own, len(items)) if own else (start - 1, start, len(items))
-                items[start] = _Nested(borders, self._end(token[1:-1]))
+        if self.brackets and items[self.brackets[-1]] == "[":
+            start = self.brackets[-1]
+            own = self.separators[self.borders[-1] :]
+            if not own:  # no text before: an empty one is made between two borders side by side
+                own = [start]
+                start -= 1
+            if len(own) == 1 and items[own[0]] != "|":
+                items[self.brackets[-1]] = (start, own[0], index)
+                self.nested_ends[index] = self._end(number)
                 self._drop_bracket()
-            else:
-                self._give_up_brackets()
-        items.append(token)
+                return
+        self._give_up_brackets()
 
-    def _close(self, token: str) -> None:
-        """Take in a closing bracket."""
+    def _close(self, index: int, token: str) -> None:
+        """Take in a closing bracket at `index`."""
         items = self.items
-        own = self._own_separators(_OPENING_OF[token])
-        kinds = set(map(items.__getitem__, own or ()))
-        if own is None:
+        if not self.brackets or items[self.brackets[-1]] != _OPENING_OF[token]:
             self._give_up_brackets()
-        elif not own or (token == ")" and len(own) == 1 and kinds == {":"}):
-            self._drop_bracket()
-        elif token == "]" and kinds == {"|"}:
+            return
+        own = self.separators[self.borders[-1] :]
+        kinds = set(map(items.__getitem__, own))
+        if token == "]" and kinds == {"|"}:
             start = self.brackets[-1]
             self.branch_counts.add(len(own) + 1)
-            items[start] = _Nested((start, *own, len(items)), None)
+            items[start] = (start, *own, index)
+            self._drop_bracket()
+        elif not own or (token == ")" and len(own) == 1 and kinds == {":"}):
             self._drop_bracket()
         else:
             self._give_up_brackets()
-        items.append(token)
-
-    def _own_separators(self, opening: str) -> list[int] | None:
-        """Return the innermost open bracket's separators; None: there is none of that kind."""
-        if not self.brackets or self.items[self.brackets[-1]] != opening:
-            return None
-        return self.separators[self.borders[-1] :]
 
     def _drop_bracket(self) -> None:
         """Forget the innermost open bracket and its separators."""
@@ -291,7 +281,7 @@ def _render_parts(parser: _Parser) -> list[SchedulePart]:
     for step in changes:
         state = bisect_left(ends, step), (step - 1) % period
         if state not in texts:
-            rendered = _render(parser.items, step)
+            rendered = _render(parser, step)
             pieces += len(rendered)
             texts[state] = "".join(rendered)
             characters += len(texts[state])
@@ -304,8 +294,9 @@ def _render_parts(parser: _Parser) -> list[SchedulePart]:
     return parts
 
 
-def _render(items: Sequence[_Item], step: int) -> list[str]:
+def _render(parser: _Parser, step: int) -> list[str]:
     """Return the pieces of text at a step."""
+    items = parser.items
     pieces: list[str] = []
     outside: list[tuple[int, int]] = []  # where to go on behind each entered edit, and until where
     index, stop = 0, len(items)
@@ -320,9 +311,9 @@ def _render(items: Sequence[_Item], step: int) -> list[str]:
         elif isinstance(item, _Leaf):
             pieces.append(item.texts[_choice(item.end, len(item.texts), step)])
         else:
-            choice = _choice(item.end, len(item.borders) - 1, step)
-            outside.append((item.borders[-1] + 1, stop))
-            index, stop = item.borders[choice] + 1, item.borders[choice + 1]
+            choice = _choice(parser.nested_ends.get(item[-1]), len(item) - 1, step)
+            outside.append((item[-1] + 1, stop))
+            index, stop = item[choice] + 1, item[choice + 1]
     return pieces
 
 
