@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Protocol
 
-from torch import Tensor
-
 from webui.engine.generate import generate
-from webui.engine.preview import preview_jpeg
-from webui.engine.task import InitPictures, Prompts, Task, Workshop
+from webui.engine.refiner import RefinerPlan, RefinerRule
+from webui.engine.task import Task, Workshop
 from webui.engine.tiling import seamless
 from webui.errors import Interrupted, Skipped
 from webui.families.base import LoadedModel
@@ -21,13 +18,13 @@ from webui.image_files.archive import Archive
 from webui.image_files.store import PictureStore
 from webui.jobs.handle import JobHandle
 from webui.model_manager.catalog import CheckpointFile
+from webui.model_manager.loader import ignore_progress
+from webui.preparation import agreed_by_all_runs, make_task
 from webui.prompt.comments import strip_comments
-from webui.prompt.extra_networks import parse_extra_networks
 from webui.prompt.style_files import StyleBook
-from webui.prompt.styles import apply_styles
-from webui.recording import Recorder
+from webui.recording import JobWatch, Recorder
 from webui.request import Batch, GenerationRequest, plan_batches
-from webui.settings import Settings, overridden
+from webui.settings import Settings
 
 
 class Models(Protocol):
@@ -68,7 +65,7 @@ def run(
         WebUIError: with a sentence for the user.
         Interrupted: the user stopped the job; what was finished is recorded.
     """
-    settings, created, prompts = _agreed(job, request, settings, styles)
+    settings, created, prompts = agreed_by_all_runs(job, request, settings, styles)
     assert request.checkpoint is not None
     name = request.checkpoint
 
@@ -76,7 +73,10 @@ def run(
         job.loading(fraction, name)
 
     on_progress(0.0)
-    with studio.models.use(name, on_progress) as model, _tiled(model, request):
+    with ExitStack() as open_models:
+        model = open_models.enter_context(studio.models.use(name, on_progress))
+        open_models.enter_context(seamless(model.networks, enabled=bool(request.tiling)))
+        refiner = _refiner(request, settings, studio.models, open_models)
         file = studio.models.file(name)
         recorder = Recorder(
             job=job,
@@ -90,7 +90,7 @@ def run(
             model_name=file.stem,
             model_hash=file.short_hash or "",
         )
-        task = _task(request, settings, prompts, file.name, studio.pictures)
+        task = make_task(request, settings, prompts, file.short_title, studio.pictures, refiner)
         for batch in plan_batches(request):
             if not recorder.is_done(batch):
                 _make(replace(task, batch=batch), model, studio.workshop, recorder)
@@ -102,7 +102,7 @@ def _make(task: Task, model: LoadedModel, workshop: Workshop, recorder: Recorder
     job, request = recorder.job, task.request
     passes = 2 if request.hires else 1
     job.start_batch(task.batch.index * passes, request.batch_count * passes)
-    watch = _JobWatch(job, task)
+    watch = JobWatch(job, task, workshop.colors.of(model, task.model_key))
     try:
         for part in _parts(task):
             outcome = generate(part, model, workshop, watch)
@@ -129,90 +129,20 @@ def _parts(task: Task) -> Iterator[Task]:
         yield replace(task, batch=alone)
 
 
-def _agreed(
-    job: JobHandle, request: GenerationRequest, settings: Settings, styles: StyleBook
-) -> tuple[Settings, datetime, Prompts]:
-    """What every run of the job must agree on: stored by the first, read by the later ones."""
-    chosen = styles.chosen(request.styles)
-    positive, negative = apply_styles(request.prompt, request.negative_prompt, chosen)
-    hires = ("", "")
-    if request.hires is not None:
-        hires = apply_styles(
-            request.hires.prompt or request.prompt,
-            request.hires.negative_prompt or request.negative_prompt,
-            chosen,
-        )
-    texts = [positive, negative, *hires]
-    if settings.enable_prompt_comments:
-        texts = [strip_comments(text) for text in texts]
-    first = {
-        "settings": settings.model_dump(mode="json", exclude_defaults=True),
-        "created": datetime.now().astimezone().isoformat(),
-        "prompts": texts,
-    }
-    agreed = json.loads(job.remember(json.dumps(first)))
-    snapshot = overridden(Settings.model_validate(agreed["settings"]), request.overrides)
-    return snapshot, datetime.fromisoformat(agreed["created"]), Prompts(*agreed["prompts"])
-
-
-def _task(
-    request: GenerationRequest,
-    settings: Settings,
-    prompts: Prompts,
-    model_key: str,
-    pictures: PictureStore,
-) -> Task:
-    first = next(plan_batches(request))
-    return Task(
-        request=request,
-        settings=settings,
-        batch=first,
-        prompts=Prompts(
-            positive=parse_extra_networks(prompts.positive).text,
-            negative=prompts.negative,
-            hires_positive=parse_extra_networks(prompts.hires_positive).text,
-            hires_negative=prompts.hires_negative,
-        ),
-        model_key=model_key,
-        first_seeds=first.seeds,
-        init=_init_pictures(request, pictures),
-    )
-
-
-def _init_pictures(request: GenerationRequest, pictures: PictureStore) -> InitPictures | None:
-    init = request.init
-    if init is None:
+def _refiner(
+    request: GenerationRequest, settings: Settings, models: Models, open_models: ExitStack
+) -> RefinerPlan | None:
+    """The plan for the request's refiner, which is loaded when its turn comes."""
+    if request.refiner is None:
         return None
-    inpaint = init.inpaint
-    return InitPictures(
-        images=tuple(pictures.open(image) for image in init.images),
-        mask=pictures.open(inpaint.mask) if inpaint else None,
-        latent_mask=pictures.open(inpaint.latent_mask) if inpaint and inpaint.latent_mask else None,
-    )
+    name = request.refiner.checkpoint
+    file = models.file(name)
+    loaded: list[LoadedModel] = []
 
+    def load() -> LoadedModel:
+        if not loaded:
+            loaded.append(open_models.enter_context(models.use(name, ignore_progress)))
+        return loaded[0]
 
-def _tiled(model: LoadedModel, request: GenerationRequest) -> AbstractContextManager[None]:
-    return seamless(model.networks, enabled=bool(request.tiling))
-
-
-class _JobWatch:
-    """Hands the engine's steps and previews to the job."""
-
-    def __init__(self, job: JobHandle, task: Task) -> None:
-        self._job = job
-        self._task = task
-
-    def enter_pass(self, number: int, count: int) -> None:
-        """See `engine.task.Watch`."""
-        if number:
-            self._job.enter_pass(
-                self._task.batch.index * count + number, self._task.request.batch_count * count
-            )
-
-    def step(self, index: int, total: int, denoised: Tensor) -> None:
-        """See `engine.task.Watch`."""
-        settings = self._task.settings
-        every = settings.show_progress_every_n_steps
-        if settings.live_previews_enable and every > 0 and index % every == 0 and index < total:
-            self._job.preview(preview_jpeg(denoised))
-        self._job.step(index, total)
+    rule = RefinerRule(request.refiner.switch_at, settings.refiner_switch_by_sample_steps)
+    return RefinerPlan(rule, load, file.short_title)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from PIL import Image
+from torch import Tensor
 
 from webui import __version__
-from webui.engine.task import Outcome, Picture, Prompts
+from webui.engine.generate import REFINED
+from webui.engine.preview import preview_jpeg
+from webui.engine.task import Outcome, Picture, Prompts, Task
 from webui.image_files.archive import Archive, Kind, Place
 from webui.image_files.filenames import FileNameFacts
 from webui.image_files.infotext_write import PictureFacts, to_infotext
@@ -162,7 +165,8 @@ class Recorder:
             hires_schedule=second.effective_schedule if second else None,
             model_name=self.model_name,
             model_hash=self.model_hash,
-            sampling=notes,
+            sampling={key: value for key, value in notes.items() if key != REFINED},
+            refiner=notes.get(REFINED),
             version=f"Easel {__version__}",
         )
         return to_infotext(request, facts, self.settings)
@@ -202,3 +206,27 @@ class Recorder:
 
 def _indexes(batch: Batch) -> range:
     return range(batch.first_picture, batch.first_picture + batch.size)
+
+
+class JobWatch:
+    """Hands the engine's steps and previews to the job."""
+
+    def __init__(self, job: JobHandle, task: Task, colors: Tensor) -> None:
+        self._job = job
+        self._task = task
+        self._colors = colors
+
+    def enter_pass(self, number: int, count: int) -> None:
+        """See `engine.task.Watch`."""
+        if number:
+            self._job.enter_pass(
+                self._task.batch.index * count + number, self._task.request.batch_count * count
+            )
+
+    def step(self, index: int, total: int, denoised: Tensor) -> None:
+        """See `engine.task.Watch`."""
+        settings = self._task.settings
+        every = settings.show_progress_every_n_steps
+        if settings.live_previews_enable and every > 0 and index % every == 0 and index < total:
+            self._job.preview(preview_jpeg(denoised, self._colors))
+        self._job.step(index, total)

@@ -15,6 +15,7 @@ from webui.drafts import DraftStore
 from webui.engine.conditioning import ConditioningCache
 from webui.engine.latents import LATENT_UPSCALERS
 from webui.engine.task import Workshop
+from webui.errors import StorageError
 from webui.families.base import EncodeOptions
 from webui.families.clip import clip_chunker
 from webui.flags import Flags
@@ -297,6 +298,14 @@ def build(flags: Flags, paths: Paths) -> Services:
 
     Raises: StorageError: another Easel uses this data folder, or it cannot be written to.
     """
+    for folder in (paths.data, paths.work, paths.models / "Stable-diffusion"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"The folder {folder} cannot be made ({error.strerror}): choose another with"
+                " --data-dir."
+            ) from error
     return Services(flags, paths)
 
 

@@ -23,7 +23,25 @@ MaskBlend = Callable[[Tensor, Tensor], Tensor]
 """``blend(latents, level)``: latents with the kept part of the first picture put back."""
 
 
+Takeover = Callable[[Tensor, int], "tuple[LoadedModel, Conditioning] | None"]
+"""``takeover(level, call)``: the refiner with its conditioning from the call on that is its own."""
+
 _PLAIN = EncodeOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interventions:
+    """What reaches into a pass besides prompts.
+
+    Attributes:
+        blend: puts the kept part of a first picture back; None without a mask.
+        image_conditioning: [B, k, h, w] further input channels; None for usual checkpoints.
+        takeover: asked before each call until the refiner takes over; None without one.
+    """
+
+    blend: MaskBlend | None = None
+    image_conditioning: Tensor | None = None
+    takeover: Takeover | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +83,6 @@ class GuidedDenoiser:
         space: of the sampler: in sigma space the mask is blended into the answer, in timestep space
             into the network's input (as A1111 does).
         total_calls: of the pass.
-        blend: puts the kept part back; None without a mask.
-        image_conditioning: [B, k, h, w] further input channels; None for usual checkpoints.
     """
 
     def __init__(
@@ -78,8 +94,7 @@ class GuidedDenoiser:
         *,
         space: Space,
         total_calls: int,
-        blend: MaskBlend | None = None,
-        image_conditioning: Tensor | None = None,
+        also: Interventions,
     ) -> None:
         self._model = model
         self._conditioning = conditioning
@@ -87,8 +102,9 @@ class GuidedDenoiser:
         self._guidance = guidance
         self._space = space
         self._total_calls = total_calls
-        self._blend = blend
-        self._image_conditioning = image_conditioning
+        self._blend = also.blend
+        self._image_conditioning = also.image_conditioning
+        self._takeover = also.takeover
         self._embeds: dict[tuple[int, ...], _Embeds] = {}
         self.calls = 0
         self.padded = False
@@ -99,6 +115,7 @@ class GuidedDenoiser:
 
     def pair(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Guided prediction, and the one of the negative prompt alone."""
+        self._hand_over(level)
         if self._blend is not None and self._space == "timestep":
             x = self._blend(x, level)
         weights = self._conditioning.weights
@@ -112,6 +129,19 @@ class GuidedDenoiser:
             guided = self._blend(guided, level)
         self.calls += 1
         return guided, prompts[0] if negative is None else negative
+
+    @property
+    def model(self) -> LoadedModel:
+        """The model in use: the refiner, once it has taken over."""
+        return self._model
+
+    def _hand_over(self, level: Tensor) -> None:
+        """Let the refiner take over, if it is its turn."""
+        successor = self._takeover and self._takeover(level, self.calls)
+        if successor:
+            self._model, self._conditioning = successor
+            self._takeover = None
+            self._embeds.clear()
 
     def _branches(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor | None]:
         """Converted answers: sub-prompts [n, B, C, h, w], negative prompt [B, C, h, w] or none."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from webui.engine.conditioning import Timeline
 from webui.engine.hires import enlarge
@@ -27,6 +26,9 @@ from webui.request import Hires, hires_steps, hires_target
 from webui.sampling.catalog import Choice
 from webui.sampling.planning import plan_img2img, plan_txt2img
 from webui.sampling.trajectory import Trajectory
+
+REFINED = "refined"
+"""Key of the note that the refiner took over."""
 
 
 def generate(task: Task, model: LoadedModel, workshop: Workshop, watch: Watch) -> Outcome:
@@ -75,7 +77,7 @@ class _Run:
         before: list[Image.Image] = []
         if task.settings.save_images_before_highres_fix:
             before = self._images(walked)
-        walked = self._second_pass(walk, request.hires, walked.latents)
+        walked = self._second_pass(walk, request.hires, walked)
         images = self._images(walked)
         pictures = [
             Picture(image, before_hires=before[i] if before else None)
@@ -124,7 +126,7 @@ class _Run:
 
     def _finished(self, start: Start, walked: Walked) -> Outcome:
         latents = start.blend(walked.latents, torch.zeros(()))
-        images = decode(self.model, latents)
+        images = decode(walked.model, latents)
         pictures = [finish(image, start, i, self.task) for i, image in enumerate(images)]
         return self._outcome(pictures, walked, start.warnings)
 
@@ -142,13 +144,14 @@ class _Run:
             positive=self.task.prompts.positive,
             negative=self.task.prompts.negative,
             count=1 if request.hires is None else 2,
+            refines=request.hires is None or settings.hires_fix_refiner_pass != "second pass",
         )
 
-    def _second_pass(self, first: Walk, hires: Hires, latents: Tensor) -> Walked:
+    def _second_pass(self, first: Walk, hires: Hires, walked: Walked) -> Walked:
         task, request, settings = self.task, self.task.request, self.task.settings
         target = hires_target(*request.size, hires)
         width, height = target.width - target.crop_width, target.height - target.crop_height
-        latents = enlarge(latents, hires, target, self.model, self.workshop)
+        latents = enlarge(walked.latents, hires, target, walked.model, self.workshop)
         choice = self.workshop.sampling.resolve(
             hires.sampler or request.sampler, hires.schedule or request.schedule
         )
@@ -173,6 +176,7 @@ class _Run:
             positive=task.prompts.hires_positive or task.prompts.positive,
             negative=task.prompts.hires_negative or task.prompts.negative,
             number=1,
+            refines=settings.hires_fix_refiner_pass != "first pass",
         )
         start = trajectory.start_from(
             latents, noise.draw(), extra_noise=settings.img2img_extra_noise
@@ -182,12 +186,14 @@ class _Run:
         )
 
     def _images(self, walked: Walked) -> list[Image.Image]:
-        return decode(self.model, walked.latents)
+        return decode(walked.model, walked.latents)
 
     def _outcome(
         self, pictures: list[Picture], walked: Walked, warnings: tuple[str, ...] = ()
     ) -> Outcome:
         notes: dict[str, str] = {}
+        if walked.model is not self.model and self.task.refiner is not None:
+            notes[REFINED] = self.task.refiner.key
         if walked.padded:
             v0 = self.task.settings.pad_cond_uncond_v0
             notes["Pad conds v0" if v0 else "Pad conds"] = "True"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from webui.engine.conditioning import Conditioning, Timeline, encode
-from webui.engine.denoise import GuidedDenoiser, MaskBlend
+from webui.engine.denoise import GuidedDenoiser, Interventions, MaskBlend, Takeover
 from webui.engine.options import guidance_options, sampler_numbers
 from webui.engine.task import Task, Watch, Workshop
 from webui.errors import Interrupted
@@ -33,6 +33,7 @@ class Walk:
         timeline: of prompt editing.
         positive, negative: prompts.
         number, count: of this pass among the task's.
+        refines: the task's refiner may take over in this pass.
     """
 
     width: int
@@ -44,6 +45,7 @@ class Walk:
     negative: str
     number: int = 0
     count: int = 1
+    refines: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ class Walked:
     Attributes:
         latents: [B, C, h, w]; the last expectation if the user stopped it.
         padded: prompt and negative prompt were made equally long.
+        model: the one that ran last: the refiner, if it took over.
     """
 
     latents: Tensor
     is_complete: bool
     padded: bool
+    model: LoadedModel
 
 
 def noise_schedule(model: LoadedModel, task: Task) -> NoiseSchedule:
@@ -154,7 +158,7 @@ def walk_through(
         replace(guidance, cfg_scale=guidance.cfg_scale * sampler.cfg_scale_factor),
         space=sampler.space,
         total_calls=sampler.model_calls(trajectory.steps),
-        blend=blend,
+        also=Interventions(blend=blend, takeover=_takeover(walk, task, workshop)),
     )
     watch.enter_pass(walk.number, walk.count)
     latest = latents
@@ -175,8 +179,25 @@ def walk_through(
                 on_step=on_step,
             )
     except Interrupted:
-        return Walked(latest, is_complete=False, padded=denoiser.padded)
-    return Walked(latents, is_complete=True, padded=denoiser.padded)
+        return Walked(latest, False, denoiser.padded, denoiser.model)
+    return Walked(latents, True, denoiser.padded, denoiser.model)
+
+
+def _takeover(walk: Walk, task: Task, workshop: Workshop) -> Takeover | None:
+    plan = task.refiner
+    if plan is None or not walk.refines:
+        return None
+    sampler, trajectory = walk.choice.sampler, walk.trajectory
+    calls = sampler.model_calls(trajectory.steps)
+
+    def takeover(level: Tensor, call: int) -> tuple[LoadedModel, Conditioning] | None:
+        schedule = trajectory.noise_schedule
+        if not plan.rule.is_due(level, sampler.space, schedule, call, calls):
+            return None
+        refiner = plan.open()
+        return refiner, conditioning(walk, replace(task, model_key=plan.key), refiner, workshop)
+
+    return takeover
 
 
 def _noise_source(walk: Walk, task: Task, model: LoadedModel, noise: ImageNoise) -> NoiseSource:

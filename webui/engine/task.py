@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from webui.engine.conditioning import ConditioningCache
+from webui.engine.preview import PreviewColors
+from webui.engine.refiner import RefinerPlan
 from webui.images.resize import Upscaler
 from webui.request import Batch, GenerationRequest
 from webui.sampling.catalog import Catalog
@@ -56,6 +58,7 @@ class Task:
     model_key: Hashable
     first_seeds: tuple[int, ...]
     init: InitPictures | None = None
+    refiner: RefinerPlan | None = None
 
 
 class Watch(Protocol):
@@ -74,11 +77,13 @@ class Workshop:
 
     Attributes:
         upscalers: pixel upscalers by the name that requests use; None: Lanczos.
+        colors: of live previews.
     """
 
     sampling: Catalog
     conditioning: ConditioningCache
     upscalers: Mapping[str, Upscaler | None] = field(default_factory=dict)
+    colors: PreviewColors = field(default_factory=PreviewColors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""What a run is made of: the settings and prompts that all its runs agree on, the engine's task."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from webui.engine.refiner import RefinerPlan
+from webui.engine.task import InitPictures, Prompts, Task
+from webui.image_files.store import PictureStore
+from webui.jobs.handle import JobHandle
+from webui.prompt.comments import strip_comments
+from webui.prompt.extra_networks import parse_extra_networks
+from webui.prompt.style_files import StyleBook
+from webui.prompt.styles import apply_styles
+from webui.request import GenerationRequest, plan_batches
+from webui.settings import Settings, overridden
+
+
+def agreed_by_all_runs(
+    job: JobHandle, request: GenerationRequest, settings: Settings, styles: StyleBook
+) -> tuple[Settings, datetime, Prompts]:
+    """What every run of the job must agree on: stored by the first, read by the later ones."""
+    chosen = styles.chosen(request.styles)
+    positive, negative = apply_styles(request.prompt, request.negative_prompt, chosen)
+    hires = ("", "")
+    if request.hires is not None:
+        hires = apply_styles(
+            request.hires.prompt or request.prompt,
+            request.hires.negative_prompt or request.negative_prompt,
+            chosen,
+        )
+    texts = [positive, negative, *hires]
+    if settings.enable_prompt_comments:
+        texts = [strip_comments(text) for text in texts]
+    first = {
+        "settings": settings.model_dump(mode="json", exclude_defaults=True),
+        "created": datetime.now().astimezone().isoformat(),
+        "prompts": texts,
+    }
+    agreed = json.loads(job.remember(json.dumps(first)))
+    snapshot = overridden(Settings.model_validate(agreed["settings"]), request.overrides)
+    return snapshot, datetime.fromisoformat(agreed["created"]), Prompts(*agreed["prompts"])
+
+
+def make_task(
+    request: GenerationRequest,
+    settings: Settings,
+    prompts: Prompts,
+    model_key: str,
+    pictures: PictureStore,
+    refiner: RefinerPlan | None,
+) -> Task:
+    """The engine's task for the first batch; the others differ in `batch` alone.
+
+    Args:
+        model_key: see `Task`.
+    Raises: BadImage: a picture of the request is gone or damaged.
+    """
+    first = next(plan_batches(request))
+    return Task(
+        request=request,
+        settings=settings,
+        batch=first,
+        prompts=Prompts(
+            positive=parse_extra_networks(prompts.positive).text,
+            negative=prompts.negative,
+            hires_positive=parse_extra_networks(prompts.hires_positive).text,
+            hires_negative=prompts.hires_negative,
+        ),
+        model_key=model_key,
+        first_seeds=first.seeds,
+        init=_init_pictures(request, pictures),
+        refiner=refiner,
+    )
+
+
+def _init_pictures(request: GenerationRequest, pictures: PictureStore) -> InitPictures | None:
+    init = request.init
+    if init is None:
+        return None
+    inpaint = init.inpaint
+    return InitPictures(
+        images=tuple(pictures.open(image) for image in init.images),
+        mask=pictures.open(inpaint.mask) if inpaint else None,
+        latent_mask=pictures.open(inpaint.latent_mask) if inpaint and inpaint.latent_mask else None,
+    )
