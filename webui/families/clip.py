@@ -15,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from webui.errors import InvalidRequest, UnsupportedModel
 from webui.families.base import EncodeOptions
+from webui.families.ldm import unusable_yaml
 from webui.prompt.attention import Emphasis
 from webui.prompt.chunks import Chunk, Chunker, SpecialTokens, no_embeddings
 
@@ -70,11 +71,7 @@ def read_text_encoder_params(params: dict[str, object]) -> TextEncoderParams:
     try:
         sizes = TextEncoderParams.model_validate(params)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UnsupportedModel(
-            "The yaml beside the checkpoint cannot be used: at cond_stage_config.params."
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
-        ) from error
+        raise unusable_yaml(error, "model.params.cond_stage_config.params") from error
     if sizes.hidden_size % sizes.num_attention_heads:
         raise UnsupportedModel(
             f"The yaml beside the checkpoint cannot be used: {sizes.hidden_size} text encoder"
@@ -151,6 +148,7 @@ def emphasize(hidden: Tensor, weights: Tensor, emphasis: Emphasis) -> Tensor:
     if emphasis in ("Ignore", "None"):
         return hidden
     weighted = hidden * weights[..., None]
-    if emphasis == "Original":
-        weighted = weighted * (hidden.mean() / weighted.mean())
+    mean = weighted.mean()
+    if emphasis == "Original" and mean != 0:
+        weighted = weighted * (hidden.mean() / mean)
     return weighted

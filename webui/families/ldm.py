@@ -147,12 +147,18 @@ def read_params(config: object | None) -> LdmParams:
     try:
         return _File.model_validate(config).model.params
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "its top level"
-        raise UnsupportedModel(
-            f"The yaml beside the checkpoint cannot be used: at {place}: {first['msg']}."
-            " Correct it, or take it away if the checkpoint has the usual sizes."
-        ) from error
+        raise unusable_yaml(error) from error
+
+
+def unusable_yaml(error: ValidationError, section: str = "") -> UnsupportedModel:
+    """Say where a yaml is wrong; `section` is where the validated part of it begins."""
+    first = error.errors()[0]
+    place = ".".join([section, *map(str, first["loc"])]).strip(".") or "its top level"
+    reason = first["msg"] if first["type"] != "model_type" else "There should be a section"
+    return UnsupportedModel(
+        f"The yaml beside the checkpoint cannot be used: at {place}: {reason}."
+        " Correct it, or take it away if the checkpoint has the usual sizes."
+    )
 
 
 ALPHAS = "alphas_cumprod"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from webui.device import DevicePolicy
 from webui.families.base import LoadedModel, Networks
-from webui.model_manager.catalog import Catalog
+from webui.model_manager.catalog import Catalog, CheckpointFile
 from webui.model_manager.index import FileVersion
 from webui.model_manager.info import ModelInfo, describe_checkpoint
 from webui.model_manager.loader import (
@@ -112,6 +112,14 @@ class ModelCache:
         """
         info = self.info(checkpoint)
         return replace(info, file=self._catalog.hashed(info.file))
+
+    def files(self) -> tuple[CheckpointFile, ...]:
+        """Return the checkpoints that there are, in natural order of names."""
+        return self._catalog.files()
+
+    def refresh(self) -> None:
+        """Look for new and changed files."""
+        self._catalog.refresh()
 
     def loaded(self) -> tuple[FileVersion, ...]:
         """Return the files whose models are in memory, the one used last at the end."""
