@@ -149,7 +149,7 @@ def sample_dpm_adaptive(
         span: ends.
         eta: share of fresh noise, 0 to 1.
     Source: Lu et al. 2022 (arXiv:2206.00927), appendix C (DPM-Solver-12/23), with the step size
-        limiter ``1 + atan(factor - 1)`` of Soederlind & Wang 2006.
+        limiter ``1 + atan(factor - 1)`` of Söderlind & Wang 2006.
     """
     end, time = -torch.tensor([span.low, span.high]).log()
     step, tries, before = FIRST_STEP, 0, x

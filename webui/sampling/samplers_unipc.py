@@ -95,9 +95,9 @@ def times(clock: ContinuousTime, start: float, steps: int, skip_type: str) -> Fl
 
 
 def phi_series(hh: float, count: int) -> list[float]:
-    """Give phi_1(hh) * hh, phi_2 * hh, ... as the paper defines them, divided by nothing.
+    """Give the first `count` integrals of the exponential that the update is made of.
 
-    The k-th value is ``value_(k-1) / hh - 1 / (k-1)!`` starting from ``expm1(hh)``.
+    The first is ``exp(hh) - 1``, the k-th that before it over hh, minus ``1 / (k - 1)!``.
     """
     values = [math.expm1(hh)]
     for k in range(1, count):
