@@ -36,7 +36,7 @@ def ordered(pictures: Sequence[Facts], *, with_grid: bool) -> list[Facts]:
     """The order in which A1111 answers: the grid, the pictures, then masks and composites."""
     grids = [one for one in pictures if one.get("kind") == "grid"]
     images = [one for one in pictures if one.get("kind") == "image"]
-    others = [one for one in pictures if one.get("kind") not in ("grid", "image")]
+    others = [one for one in pictures if one.get("kind") in ("mask", "mask composite")]
     return [*(grids if with_grid else []), *images, *others]
 
 

@@ -30,7 +30,7 @@ Picture = Annotated[str, Field(description="base64, or a data URL")]
 
 
 def _number(most: float) -> Any:  # noqa: ANN401 - pydantic's Field
-    return Field(None, ge=0, le=most, allow_inf_nan=False)
+    return Field(default=None, ge=0, le=most, allow_inf_nan=False)
 
 
 class Body(BaseModel):
@@ -54,7 +54,7 @@ class Body(BaseModel):
 class AlwaysOnScript(Body):
     """Arguments of a script that runs with every picture, by position."""
 
-    args: list[Any] = Field([], max_length=MAX_SCRIPT_ARGS)
+    args: list[Any] = Field(default=[], max_length=MAX_SCRIPT_ARGS)
 
 
 class GenerationBody(Body):
@@ -72,7 +72,7 @@ class GenerationBody(Body):
 
     prompt: Text = ""
     negative_prompt: Text = ""
-    styles: list[Name] = Field([], max_length=MAX_STYLES)
+    styles: list[Name] = Field(default=[], max_length=MAX_STYLES)
     seed: SeedNumber = -1
     subseed: SeedNumber = -1
     subseed_strength: Fraction = 0.0
@@ -81,10 +81,10 @@ class GenerationBody(Body):
     sampler_name: Name | None = None
     sampler_index: Name = "Euler"
     scheduler: Name | None = None
-    batch_size: int = Field(1, ge=1, le=64)
-    n_iter: int = Field(1, ge=1, le=1000)
+    batch_size: int = Field(default=1, ge=1, le=64)
+    n_iter: int = Field(default=1, ge=1, le=1000)
     steps: Steps = 50
-    cfg_scale: float = Field(7.0, ge=0, le=100, allow_inf_nan=False)
+    cfg_scale: float = Field(default=7.0, ge=0, le=100, allow_inf_nan=False)
     width: Side | None = None
     height: Side | None = None
     restore_faces: bool = False
@@ -98,18 +98,18 @@ class GenerationBody(Body):
     s_tmax: float | None = _number(10000)
     s_tmin: float | None = _number(10000)
     s_noise: float | None = _number(10)
-    override_settings: dict[Name, Any] = Field({}, max_length=500)
+    override_settings: dict[Name, Any] = Field(default={}, max_length=500)
     override_settings_restore_afterwards: bool = True
     refiner_checkpoint: Name | None = None
     refiner_switch_at: Fraction = 0.0
     disable_extra_networks: bool = False
     firstpass_image: Picture | None = None
-    comments: dict[str, Any] = Field({}, max_length=500)
+    comments: dict[str, Any] = Field(default={}, max_length=500)
     script_name: Name | None = None
-    script_args: list[Any] = Field([], max_length=MAX_SCRIPT_ARGS)
+    script_args: list[Any] = Field(default=[], max_length=MAX_SCRIPT_ARGS)
     send_images: bool = True
     save_images: bool = False
-    alwayson_scripts: dict[Name, AlwaysOnScript] = Field({}, max_length=100)
+    alwayson_scripts: dict[Name, AlwaysOnScript] = Field(default={}, max_length=100)
     force_task_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     infotext: Text | None = None
 
@@ -127,9 +127,9 @@ class Txt2ImgBody(GenerationBody):
     enable_hr: bool = False
     firstphase_width: OptionalSide = 0
     firstphase_height: OptionalSide = 0
-    hr_scale: float = Field(2.0, ge=1, le=16, allow_inf_nan=False)
+    hr_scale: float = Field(default=2.0, ge=1, le=16, allow_inf_nan=False)
     hr_upscaler: Name | None = None
-    hr_second_pass_steps: int = Field(0, ge=0, le=MAX_STEPS)
+    hr_second_pass_steps: int = Field(default=0, ge=0, le=MAX_STEPS)
     hr_resize_x: OptionalSide = 0
     hr_resize_y: OptionalSide = 0
     hr_checkpoint_name: Name | None = None
@@ -151,19 +151,19 @@ class Img2ImgBody(GenerationBody):
         include_init_images: echo the pictures in the answer's `parameters`.
     """
 
-    init_images: list[Picture] = Field([], max_length=MAX_INIT_IMAGES)
-    resize_mode: int = Field(0, ge=0, le=3)
-    image_cfg_scale: float = Field(1.0, ge=0, le=100, allow_inf_nan=False)
+    init_images: list[Picture] = Field(default=[], max_length=MAX_INIT_IMAGES)
+    resize_mode: int = Field(default=0, ge=0, le=3)
+    image_cfg_scale: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
     mask: Picture | None = None
     latent_mask: Picture | None = None
     mask_blur_x: Blur = 4
     mask_blur_y: Blur = 4
     mask_blur: Blur | None = None
     mask_round: bool = True
-    inpainting_fill: int = Field(0, ge=0, le=3)
+    inpainting_fill: int = Field(default=0, ge=0, le=3)
     inpaint_full_res: bool = True
-    inpaint_full_res_padding: int = Field(0, ge=0, le=1024)
-    inpainting_mask_invert: int = Field(0, ge=0, le=1)
+    inpaint_full_res_padding: int = Field(default=0, ge=0, le=1024)
+    inpainting_mask_invert: int = Field(default=0, ge=0, le=1)
     initial_noise_multiplier: float | None = _number(10)
     include_init_images: bool = False
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from webui.api.sse import encode, event_data
-from webui.jobs.job import Event, EventType
+from webui.jobs.job import Event, EventType, JsonObject
 
 
 def test_an_event_is_one_data_line() -> None:
@@ -22,7 +22,7 @@ def test_preview_carries_its_picture() -> None:
 
 
 def test_image_facts_are_not_nested() -> None:
-    data = {"index": 1, "facts": {"kind": "image", "seed": 5}}
+    data: JsonObject = {"index": 1, "facts": {"kind": "image", "seed": 5}}
     found = event_data(Event("j", 3, 0.0, EventType.IMAGE, data))
     assert (found["index"], found["kind"], found["seed"]) == (1, "image", 5)
     assert "facts" not in found

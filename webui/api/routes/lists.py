@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
 
+from webui.api.convert import SOFT_INPAINTING
 from webui.api.dependencies import TheServices
 from webui.sampling.catalog import default_catalog
 from webui.sampling.sampler import Sampler
@@ -75,16 +77,30 @@ def latent_upscale_modes(services: TheServices) -> list[dict[str, str]]:
 @router.get("/prompt-styles")
 def prompt_styles(services: TheServices) -> list[dict[str, Any]]:
     """The user's styles."""
-    found = (services.styles.get(name) for name in services.styles.names())
-    return [
-        {
-            "name": style.name,
-            "prompt": style.prompt,
-            "negative_prompt": style.negative_prompt,
-        }
-        for style in found
-        if style is not None
-    ]
+    return [asdict(style) for style in services.styles.book.styles.values()]
+
+
+@router.get("/sd-vae")
+@router.get("/loras")
+@router.get("/hypernetworks")
+@router.get("/face-restorers")
+@router.get("/realesrgan-models")
+@router.get("/extensions")
+def nothing_to_choose() -> list[dict[str, Any]]:
+    """Kinds of files and add-ons that Easel cannot use: there are none to choose from."""
+    return []
+
+
+@router.get("/embeddings")
+def embeddings() -> dict[str, dict[str, Any]]:
+    """Embeddings: Easel cannot use any."""
+    return {"loaded": {}, "skipped": {}}
+
+
+@router.get("/scripts")
+def scripts() -> dict[str, list[str]]:
+    """Titles of the scripts that requests may name."""
+    return {"txt2img": [], "img2img": [SOFT_INPAINTING]}
 
 
 @router.post("/refresh-checkpoints")

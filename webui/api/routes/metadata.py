@@ -27,12 +27,8 @@ class PngInfoBody(BaseModel):
 def png_info(body: PngInfoBody, services: TheServices) -> dict[str, Any]:
     """A picture's infotext, what it means, and the picture's other texts."""
     found = services.picture_info(bytes_of_base64(body.image))
-    return {
-        "info": found.infotext,
-        "items": {
-            key: str(value)[:MAX_ITEM_CHARACTERS]
-            for key, value in found.items
-            if key != "parameters"
-        },
-        "parameters": parse_infotext(found.infotext, services.settings.current),
-    }
+    text = found.infotext or ""
+    items = {key: value[:MAX_ITEM_CHARACTERS] for key, value in found.items.items()}
+    styles = list(services.styles.book.styles.values())
+    parameters = parse_infotext(text, services.settings.current, styles)
+    return {"info": text, "items": items, "parameters": parameters}

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from PIL import Image
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 from webui.api.dependencies import Asker, TheServices
 from webui.api.routes.jobs import finished_unit
-from webui.errors import InvalidRequest
+from webui.errors import BadImage, InvalidRequest
 from webui.images.codec import decode
 from webui.jobs.job import Unit
 
@@ -72,7 +73,10 @@ def get_image(
 ) -> Response:
     """A finished picture's file with its metadata, or a small copy without."""
     unit = finished_unit(services, job_id, index, asker.owner)
-    content = services.result_bytes(unit.facts)
+    try:
+        content = services.result_bytes(unit.facts)
+    except BadImage as error:
+        raise HTTPException(404, str(error)) from None
     headers = {"Cache-Control": _FOREVER}
     if thumb is not None:
         return Response(thumbnail(content, thumb), media_type="image/webp", headers=headers)

@@ -14,6 +14,7 @@ from webui.errors import JobNotFound
 from webui.images.codec import to_base64, to_data_url
 from webui.jobs.job import JobState
 from webui.jobs.progress import Progress
+from webui.request import from_json
 from webui.services import Services
 
 router = APIRouter(tags=["progress"])
@@ -46,7 +47,7 @@ def get_progress(
     return {
         "progress": _fraction(progress) if progress else 0.0,
         "eta_relative": (progress.eta_seconds or 0.0) if progress else 0.0,
-        "state": _state(progress),
+        "state": _state(progress, _door(services, progress) if progress else ""),
         "current_image": to_base64(preview.blob) if preview else None,
         "textinfo": (progress.text or None) if progress else None,
     }
@@ -56,13 +57,19 @@ def _fraction(progress: Progress) -> float:
     return min(_STARTED + progress.fraction, 1.0)
 
 
-def _state(progress: Progress | None) -> dict[str, Any]:
+def _door(services: Services, progress: Progress) -> str:
+    """What A1111 calls the running job: by the door that it came through."""
+    request = from_json(services.queue.get(progress.job_id, progress.owner).payload)
+    return "scripts_txt2img" if request.init is None else "scripts_img2img"
+
+
+def _state(progress: Progress | None, job: str) -> dict[str, Any]:
     started = progress.started if progress else time.time()
     return {
         "skipped": progress is not None and progress.is_skipped,
         "interrupted": progress is not None and progress.is_interrupted,
         "stopping_generation": progress is not None and progress.is_stopping,
-        "job": f"scripts_{progress.kind}" if progress else "",
+        "job": job,
         "job_count": progress.job_count if progress else 0,
         "job_timestamp": time.strftime("%Y%m%d%H%M%S", time.localtime(started)),
         "job_no": progress.job_no if progress else 0,

@@ -36,7 +36,7 @@ class TokenCountBody(BaseModel):
     """
 
     prompt: Text
-    styles: list[Name] = Field([], max_length=MAX_STYLES)
+    styles: list[Name] = Field(default=[], max_length=MAX_STYLES)
     steps: Steps = 20
     negative: bool = False
 
@@ -106,8 +106,8 @@ def count_tokens(body: TokenCountBody, services: TheServices) -> dict[str, int]:
 async def picture_info(request: Request, services: TheServices) -> dict[str, Any]:
     """What a picture file (the body) says of itself: its infotext and all other texts."""
     info = await run_in_threadpool(services.picture_info, await request.body())
-    items = [[str(key), str(value)[:MAX_ITEM_CHARACTERS]] for key, value in info.items]
-    return {"infotext": info.infotext, "items": items}
+    items = [[key, value[:MAX_ITEM_CHARACTERS]] for key, value in info.items.items()]
+    return {"infotext": info.infotext or "", "items": items}
 
 
 @router.post("/pictures")

@@ -3,6 +3,7 @@
 import {
   drawButtons, reattach, refused, submitted, submitting, watchButtons,
 } from "./generate.js";
+import { watchAccessibility } from "./accessibility.js";
 import { watchDrops } from "./drop.js";
 import { setting } from "./dom.js";
 import { watchHeader } from "./header.js";
@@ -35,6 +36,7 @@ watchKeys();
 watchDrops();
 watchButtons();
 watchSplitters();
+watchAccessibility();
 watchHeader();
 watchExamples((tab, prompt) => promptApi(tab).set(prompt));
 reattach();

@@ -73,8 +73,21 @@ function key(event) {
   remember(moveTo(splitter, formOf(splitter).getBoundingClientRect().width + by));
 }
 
+/** Say the width of columns that have just been drawn; a separator must have a value. */
+function measure() {
+  for (const splitter of document.querySelectorAll("[role=separator][id$=_splitter]")) {
+    const form = formOf(splitter);
+    if (splitter.hasAttribute("aria-valuenow") || !form) continue;
+    splitter.setAttribute("aria-valuemin", String(LEAST));
+    splitter.setAttribute("aria-valuemax", String(window.screen.width));
+    splitter.setAttribute("aria-valuenow", String(Math.round(form.getBoundingClientRect().width)));
+  }
+}
+
 export function watchSplitters() {
   put(remembered());
+  measure();
+  new MutationObserver(measure).observe(document.body, { childList: true, subtree: true });
   document.addEventListener("pointerdown", drag);
   document.addEventListener("keydown", key);
   document.addEventListener("dblclick", (event) => {
