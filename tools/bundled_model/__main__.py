@@ -20,7 +20,6 @@ from tools.bundled_model import (
     export,
     judge,
     latents,
-    networks,
     sampler,
     sprites,
     text_encoder,
@@ -59,13 +58,8 @@ def stage_vae(workspace: Workspace, options: argparse.Namespace) -> None:
 
 
 def stage_text_encoder(workspace: Workspace, options: argparse.Namespace) -> None:
-    """Make the word table, pre-train the text encoder and begin with a fresh UNet."""
-    encoder = text_encoder.pretrain(workspace, options.minutes)
-    state = {
-        "unet": networks.make_unet().state_dict(),
-        "text_encoder": encoder.state_dict(),
-    }
-    save_atomically(state, workspace.training)
+    """Make the word table and teach the text encoder to sketch; goes on from its last state."""
+    text_encoder.train_text_encoder(workspace, options.minutes, options.threads)
 
 
 def stage_latents(workspace: Workspace, options: argparse.Namespace) -> None:
@@ -77,7 +71,7 @@ def stage_latents(workspace: Workspace, options: argparse.Namespace) -> None:
 
 
 def stage_unet(workspace: Workspace, options: argparse.Namespace) -> None:
-    """Train the UNet and the text encoder, going on from the last saved state."""
+    """Train the UNet, going on from the last saved state."""
     training = batches.Training(
         minutes=options.minutes,
         batch_size=options.batch_size,
@@ -102,7 +96,7 @@ def stage_unet(workspace: Workspace, options: argparse.Namespace) -> None:
 
 def stage_export(workspace: Workspace, options: argparse.Namespace) -> None:
     """Write the model as one SD1 file with its yaml."""
-    made, pictures = unet.load_mean(workspace.training)
+    made, pictures = unet.load_mean(workspace)
     autoencoder = vae.exported_network(load_weights(workspace.vae))
     tensors = export.file_tensors(made, autoencoder)
     path = export.write_model(tensors, pictures, options.folder or workspace.export)
@@ -113,8 +107,8 @@ def stage_start(workspace: Workspace, options: argparse.Namespace) -> None:
     """Begin from an exported file instead of from nothing."""
     made, autoencoder = export.read_model(options.file)
     save_atomically(autoencoder, workspace.vae)
-    state = {"unet": made.unet.state_dict(), "text_encoder": made.text_encoder.state_dict()}
-    save_atomically(state, workspace.training)
+    save_atomically({"text_encoder": made.text_encoder.state_dict()}, workspace.text_encoder)
+    save_atomically({"unet": made.unet.state_dict()}, workspace.training)
 
 
 def stage_judge(workspace: Workspace, _: argparse.Namespace) -> None:
@@ -157,7 +151,7 @@ def _load_networks(
     workspace: Workspace,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel, AutoencoderKL]:
     """The running mean of the training, and the autoencoder."""
-    both, _ = unet.load_mean(workspace.training)
+    both, _ = unet.load_mean(workspace)
     return both.unet, both.text_encoder, vae.load_trained(workspace.vae)
 
 
@@ -201,7 +195,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     stage.add_argument("--first", type=int, default=0, help="first shard")
     stage.add_argument("--last", type=int, default=20, help="shard after the last one")
     stage = add("text-encoder", stage_text_encoder)
-    stage.add_argument("--minutes", type=float, default=3)
+    stage.add_argument("--minutes", type=float, default=20)
+    stage.add_argument("--threads", type=int, default=2)
     stage = add("unet", stage_unet)
     stage.add_argument("--minutes", type=float, default=60)
     stage.add_argument("--batch-size", type=int, default=32, help="pictures per process")

@@ -5,6 +5,7 @@ import random
 from tools.bundled_model.concepts import Concept, concepts_by_code, without_article
 from tools.bundled_model.scenes import COLOURS, Scene
 
+STYLE_CHANCES = {"3d": 0.35, "flat": 0.92}
 STYLE_WORDS = {
     "3d": ("3d", "3d render", "3d style"),
     "flat": ("flat", "flat style", "flat design"),
@@ -62,7 +63,10 @@ class Captioner:
         return f" on {spelled} background" if plain else f", {scene.ground} background"
 
     def write(self, scene: Scene) -> str:
-        """Describe a scene in one of many ways."""
+        """Describe a scene in one of many ways.
+
+        The flat style is nearly always named, so that a prompt without a style means 3d.
+        """
         articles = self._random.random() < 0.75
         text = self._things(scene, articles)
         if len(scene.parts) == 1 and articles and self._random.random() < 0.07:
@@ -70,7 +74,7 @@ class Captioner:
         if scene.place:
             text += f" {scene.place}"
         text += self._ground(scene)
-        if self._random.random() < 0.5:
+        if self._random.random() < STYLE_CHANCES[scene.style]:
             word = self._random.choice(STYLE_WORDS[scene.style])
             text = f"{text}, {word}" if self._random.random() < 0.8 else f"{word}, {text}"
         return text

@@ -147,28 +147,20 @@ def write_model(tensors: Mapping[str, Tensor], pictures: int, folder: Path) -> P
 
 
 def read_model(path: Path) -> tuple[networks.Networks, dict[str, Tensor]]:
-    """Read such a file, perhaps one whose UNet lacks attention that ours has.
-
-    Attention blocks that the file lacks stay as they are made, without effect.
+    """Read a file that `write_model` wrote.
 
     Returns: the networks and the autoencoder's weights for `vae.training_network`.
-    Raises: KeyError: if another part is missing.
+    Raises: KeyError: if a part is missing.
     """
     tensors = {name: value.float() for name, value in load_file(path).items()}
     made = networks.Networks(networks.make_unet(), networks.make_text_encoder())
-    known = dict(made.unet.state_dict())
-    older = not any(key.startswith(f"{UNET}input_blocks.3.1.") for key in tensors)
-    attention = (
-        (*networks.UNET_ATTENTION[:1], False, *networks.UNET_ATTENTION[2:])
-        if older
-        else networks.UNET_ATTENTION
+    layers, attention = networks.LAYERS, networks.UNET_ATTENTION
+    made.unet.load_state_dict(
+        {
+            name: tensors[UNET + unet_name(name, layers, attention)]
+            for name in made.unet.state_dict()
+        }
     )
-    for name in known:
-        key = UNET + unet_name(name, networks.LAYERS, attention)
-        if older and name.startswith(("down_blocks.1.attentions", "up_blocks.2.attentions")):
-            continue
-        known[name] = tensors[key]
-    made.unet.load_state_dict(known)
     made.text_encoder.load_state_dict(
         {name: tensors[_text_name(name)] for name in made.text_encoder.state_dict()}
     )

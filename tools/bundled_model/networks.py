@@ -14,7 +14,7 @@ WIDTH = 128
 END_OF_TEXT = WORDS - 1
 TIMESTEPS = 1000
 UNET_WIDTHS = (64, 64, 128, 192)
-UNET_ATTENTION = (False, True, True, True)
+UNET_ATTENTION = (False, True, True, False)
 LAYERS = 1
 HEADS = 4
 UNET_CONFIG = {
@@ -35,7 +35,7 @@ UNET_CONFIG = {
 TEXT_CONFIG = {
     "vocab_size": WORDS,
     "hidden_size": WIDTH,
-    "intermediate_size": 512,
+    "intermediate_size": 2048,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "max_position_embeddings": TOKENS,
@@ -77,24 +77,20 @@ def alphas_cumprod() -> Tensor:
 
 @dataclass
 class Networks:
-    """The two networks that are trained together."""
+    """The UNet and the text encoder that it reads."""
 
     unet: UNet2DConditionModel
     text_encoder: CLIPTextModel
 
     def parameters(self) -> list[Tensor]:
-        """All trained parameters in a fixed order."""
-        both = (*self.unet.parameters(), *self.text_encoder.parameters())
-        return [parameter for parameter in both if parameter.requires_grad]
+        """The UNet's parameters in a fixed order."""
+        return list(self.unet.parameters())
 
     def matrices(self) -> list[Tensor]:
-        """The inner matrices and convolutions, which Muon trains."""
-        outer = ("conv_in.", "conv_out.", "embedding")
-        named = (*self.unet.named_parameters(), *self.text_encoder.named_parameters())
+        """The UNet's inner matrices and convolutions, which Muon trains."""
+        outer = ("conv_in.", "conv_out.")
         return [
             parameter
-            for name, parameter in named
-            if parameter.requires_grad
-            and parameter.dim() >= 2
-            and not any(part in name for part in outer)
+            for name, parameter in self.unet.named_parameters()
+            if parameter.dim() >= 2 and not name.startswith(outer)
         ]

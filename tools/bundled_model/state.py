@@ -55,6 +55,11 @@ class Workspace:
         return self.root / "latents"
 
     @property
+    def text_encoder(self) -> Path:
+        """The pre-trained text encoder and the map that reads its sketches."""
+        return self.root / "text_encoder.pt"
+
+    @property
     def training(self) -> Path:
         """UNet, text encoder, their running mean and the optimisers."""
         return self.root / "unet.pt"

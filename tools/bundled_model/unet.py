@@ -1,4 +1,4 @@
-"""Train the UNet together with the text encoder on kept latents; resumable at any time.
+"""Train the UNet on kept latents, with the text encoder as it is; resumable at any time.
 
 The prediction target is v. Noise carries a small random shift per channel ("offset noise"), and
 60 % of the timesteps are drawn from the noisy end: SD1's schedule leaves the mean colour of large
@@ -7,7 +7,6 @@ flat areas readable in the noise, from which a network would learn to ignore the
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,10 +18,10 @@ from tools.bundled_model.muon import Muon, cut
 from tools.bundled_model.networks import (
     Networks,
     alphas_cumprod,
-    make_text_encoder,
     make_unet,
 )
 from tools.bundled_model.state import Workspace, load_weights, save_atomically
+from tools.bundled_model.text_encoder import load_text_encoder
 from tools.bundled_model.words import load_tokenizer
 
 WARM_UP = 40
@@ -32,20 +31,18 @@ SAVE_SECONDS = 200.0
 REPORT_STEPS = 100
 
 
-def load_mean(path: Path) -> tuple[Networks, int]:
-    """Load the running mean of a training for use, not for training.
+def load_mean(workspace: Workspace) -> tuple[Networks, int]:
+    """Load the text encoder and the running mean of the UNet for use, not for training.
 
-    Returns: the networks and how many pictures they were trained on.
+    Returns: the networks and how many pictures the UNet was trained on.
     """
-    state = load_weights(path)
-    networks = Networks(make_unet(), make_text_encoder())
+    state = load_weights(workspace.training)
+    networks = Networks(make_unet(), load_text_encoder(workspace))
     networks.unet.load_state_dict(state["unet"])
-    networks.text_encoder.load_state_dict(state["text_encoder"])
     with torch.no_grad():
         for parameter, mean in zip(networks.parameters(), state.get("mean", ()), strict=False):
             parameter.copy_(mean)
     networks.unet.requires_grad_(False).eval()
-    networks.text_encoder.requires_grad_(False).eval()
     return networks, int(state.get("pictures", 0))
 
 
@@ -79,14 +76,11 @@ class Trainer:
     """One process's share of the training."""
 
     def __init__(self, workspace: Workspace, training: Training, rank: int, processes: int) -> None:
-        """Load the last state, or start from the pre-trained text encoder."""
-        self.workspace, self.training, self.rank, self.processes = (
-            workspace,
-            training,
-            rank,
-            processes,
-        )
-        self.networks = Networks(make_unet(), make_text_encoder())
+        """Load the text encoder and the UNet's last state, or begin with a fresh UNet."""
+        self.workspace, self.training = workspace, training
+        self.processes, self.rank = processes, rank
+        torch.manual_seed(0)
+        self.networks = Networks(make_unet(), load_text_encoder(workspace))
         matrices = self.networks.matrices()
         inner = {id(parameter) for parameter in matrices}
         others = [p for p in self.networks.parameters() if id(p) not in inner]
@@ -96,27 +90,24 @@ class Trainer:
         ]
         self.pictures = 0
         self.mean = [parameter.detach().clone() for parameter in self.networks.parameters()]
-        self._load()
+        if workspace.training.exists():
+            self._load(load_weights(workspace.training))
         self.alphas = alphas_cumprod()
 
-    def _load(self) -> None:
-        state = load_weights(self.workspace.training)
+    def _load(self, state: dict[str, Any]) -> None:
         self.networks.unet.load_state_dict(state["unet"])
-        self.networks.text_encoder.load_state_dict(state["text_encoder"])
-        for mean, parameter in zip(self.mean, self.networks.parameters(), strict=True):
-            mean.copy_(parameter.detach())
-        if "mean" in state:
-            for mean, kept in zip(self.mean, state["mean"], strict=True):
-                mean.copy_(kept)
-            for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(kept)
-        self.pictures = state.get("pictures", 0)
+        means = state.get("mean", self.networks.parameters())
+        for mean, kept in zip(self.mean, means, strict=True):
+            mean.copy_(kept.detach())
+        # a file that the start stage wrote has weights only
+        for optimiser, kept in zip(self.optimisers, state.get("optimisers", ()), strict=False):
+            optimiser.load_state_dict(kept)
+        self.pictures = int(state.get("pictures", 0))
 
     def save(self) -> None:
         """Write the state in one go."""
         state: dict[str, Any] = {
             "unet": self.networks.unet.state_dict(),
-            "text_encoder": self.networks.text_encoder.state_dict(),
             "mean": self.mean,
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "pictures": self.pictures,
@@ -129,7 +120,8 @@ class Trainer:
         alpha = self.alphas[timesteps]
         mixture, target = noised(latents, noise, alpha)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            words = self.networks.text_encoder(tokens).last_hidden_state
+            with torch.no_grad():
+                words = self.networks.text_encoder(tokens).last_hidden_state
             mixture = mixture.contiguous(memory_format=torch.channels_last)
             predicted = self.networks.unet(mixture, timesteps, words).sample
         errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))

@@ -10,7 +10,14 @@ from tools.bundled_model.latents import read_shards, write_shards
 from tools.bundled_model.muon import Muon, cut, orthogonalise
 from tools.bundled_model.networks import alphas_cumprod
 from tools.bundled_model.state import load_weights, save_atomically
-from tools.bundled_model.text_encoder import coarse_loss, reduce_vectors
+from tools.bundled_model.text_encoder import (
+    cells,
+    fresh_text_encoder,
+    position_table,
+    reduce_vectors,
+    repeat_cells,
+    sketch_loss,
+)
 from tools.bundled_model.unet import noised, rate_factor
 from tools.bundled_model.vae_training import edge_loss
 from tools.bundled_model.words import load_tokenizer, write_tokenizer
@@ -110,15 +117,27 @@ def test_reduced_vectors_keep_near_things_near() -> None:
     assert nearest.tolist() == list(range(30))
 
 
-def test_coarse_loss_is_zero_for_a_right_prediction() -> None:
+def test_cells_are_read_row_by_row() -> None:
+    latents = torch.arange(16.0).view(1, 1, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    assert cells(latents.expand(2, 4, 16, 16))[1, :, 0].tolist() == list(range(16))
+
+
+def test_a_right_sketch_has_no_loss() -> None:
     latents = torch.full((2, 4, 16, 16), 0.7)
     head = torch.nn.Linear(128, 64)
     torch.nn.init.zeros_(head.weight)
     torch.nn.init.constant_(head.bias, 0.7)
-    tokens = torch.tensor([[1, 49407, 49407], [1, 2, 49407]])
-    hidden = torch.randn(2, 3, 128)
-    assert coarse_loss(hidden, tokens, head, latents).item() == pytest.approx(0, abs=1e-6)
-    assert coarse_loss(hidden, tokens, head, latents + 1).item() == pytest.approx(1, abs=1e-4)
+    hidden = torch.randn(2, 40, 128)
+    assert sketch_loss(hidden, head, latents).item() == pytest.approx(0, abs=1e-6)
+    assert sketch_loss(hidden, head, latents + 1).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_later_positions_stand_for_the_same_cells() -> None:
+    encoder = fresh_text_encoder(torch.zeros(49408, 128))
+    repeat_cells(encoder)
+    table = position_table(encoder)
+    assert torch.equal(table[24:40], table[40:56]) and torch.equal(table[24:29], table[72:])
+    assert not torch.equal(table[24], table[25])
 
 
 @torch.no_grad()
