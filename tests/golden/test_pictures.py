@@ -1,0 +1,28 @@
+"""Pictures recorded from A1111, replayed through the HTTP API: same request, same picture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tools.parity import GOLDEN, cases, easel, replay
+
+CASES = cases(GOLDEN / "pictures" / "tiny")
+
+
+@pytest.fixture(scope="module")
+def client(tiny_checkpoints: Path) -> Iterator[TestClient]:
+    with easel(tiny_checkpoints, GOLDEN / "styles.csv") as running:
+        yield running
+
+
+def test_there_are_cases_of_every_group() -> None:
+    assert {path.parent.name for path in CASES} >= {"a", "b", "c", "d", "e", "f", "g"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_picture_and_infotext_are_a1111s(client: TestClient, case: Path) -> None:
+    row = replay(client, case, GOLDEN / "inputs")
+    assert row.is_within, f"max difference {row.difference}, PSNR {row.psnr:.1f} dB"
+    assert row.infotexts[0] == row.infotexts[1]
