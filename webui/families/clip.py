@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from webui.errors import InvalidRequest, UnsupportedModel
 from webui.families.base import EncodeOptions
 from webui.families.ldm import unusable_yaml
 from webui.prompt.attention import Emphasis
 from webui.prompt.chunks import Chunk, Chunker, SpecialTokens, no_embeddings
+
+if TYPE_CHECKING:  # transformers takes seconds to import: it is loaded behind the page
+    from tokenizers import Tokenizer
+    from transformers import CLIPTextModel
 
 SPECIAL_TOKENS = SpecialTokens(bos=49406, eos=49407, pad=49407, comma=267)
 VOCABULARY = 49408
@@ -28,6 +30,8 @@ CHUNK_LENGTH = 77
 @cache
 def clip_tokenizer() -> Tokenizer:
     """Return CLIP's byte-pair tokenizer, from the files that come with Easel."""
+    from transformers import CLIPTokenizer
+
     slow = CLIPTokenizer.from_pretrained(Path(__file__).parent / "tokenizer", local_files_only=True)
     return slow.backend_tokenizer  # type: ignore[no-any-return]  # transformers is not followed
 
@@ -82,6 +86,8 @@ def read_text_encoder_params(params: dict[str, object]) -> TextEncoderParams:
 
 def build_text_encoder(params: TextEncoderParams) -> CLIPTextModel:
     """Make a text encoder on the meta device; its position ids, which no file needs, are real."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
     with torch.device("meta"):
         encoder = CLIPTextModel(
             CLIPTextConfig(

@@ -7,16 +7,18 @@ sizes are bounded, so that a hostile one cannot ask for a million layers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 from webui.errors import UnsupportedModel
 from webui.families.base import Header
 from webui.families.ldm_names import unet_name, vae_name
+
+if TYPE_CHECKING:  # diffusers' networks take seconds to import: they are loaded behind the page
+    from diffusers import AutoencoderKL, UNet2DConditionModel
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
@@ -187,6 +189,8 @@ def alphas_cumprod(params: LdmParams, stored: torch.Tensor | None) -> torch.Tens
 
 def build_unet(params: UNetParams) -> UNet2DConditionModel:
     """Make the denoising network, on the current default device."""
+    from diffusers import UNet2DConditionModel
+
     down = ["CrossAttnDownBlock2D" if cross else "DownBlock2D" for cross in params.attention]
     up = ["CrossAttnUpBlock2D" if cross else "UpBlock2D" for cross in params.attention]
     return UNet2DConditionModel(
@@ -205,6 +209,8 @@ def build_unet(params: UNetParams) -> UNet2DConditionModel:
 
 def build_vae(params: VaeParams, scale_factor: float) -> AutoencoderKL:
     """Make the autoencoder, on the current default device."""
+    from diffusers import AutoencoderKL
+
     widths = tuple(params.ch * factor for factor in params.ch_mult)
     return AutoencoderKL(
         in_channels=params.in_channels,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from webui.errors import BadOutput
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 
 class VaeCodec:
