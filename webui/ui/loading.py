@@ -9,6 +9,7 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.ui.drafts import recall
+from webui.ui.events import BROWSER, QUIET, TELLING
 from webui.ui.forms.generation import Tab, Values
 from webui.ui.header import Header, badge_html, checkpoint_choices
 from webui.ui.messages import owner_of, toast_error
@@ -18,7 +19,6 @@ from webui.ui.tabs.settings import for_browser
 if TYPE_CHECKING:
     from webui.services import Services
 
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 CHECKPOINT_LISTS = ("hires.checkpoint", "refiner.checkpoint")
 
 
@@ -44,13 +44,10 @@ class PageEvents:
             **QUIET,
         )
         loaded.then(
-            fn=None,
             inputs=self.browser,
             js="(text) => window.EASEL.apply(JSON.parse(text))",
-            api_visibility="private",
+            **BROWSER,
         )
-        for tab in self.tabs.values():
-            after(self.services, tab, loaded)
         sides = [
             tab.form.controls[side] for tab in self.tabs.values() for side in ("width", "height")
         ]
@@ -58,7 +55,7 @@ class PageEvents:
             self.choose,
             inputs={header.checkpoint, *sides},
             outputs=[header.checkpoint, header.badge, *sides],
-            **QUIET,
+            **TELLING,
         )
         for tab in self.tabs.values():
             after(self.services, tab, chosen)

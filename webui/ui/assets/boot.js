@@ -183,7 +183,7 @@
   });
 
   function closeDialog(dialog) {
-    dialog.querySelector(".easel-dialog-close")?.click();
+    dialog.querySelector(".easel-dialog-head button")?.click();
   }
 
   function openDialog() {

@@ -52,6 +52,8 @@ SUFFIXES = {
 
 def element_id(tab: Tab, name: str) -> str:
     """The element id of a control: A1111's where it has one."""
+    if tab == "inpaint" and name == "init.images":
+        return FIXED_IDS["init.inpaint.mask"]
     if name in FIXED_IDS:
         return FIXED_IDS[name].format(tab=tab)
     suffix = SUFFIXES.get(name, name.rpartition(".")[2].replace("-", "_"))

@@ -12,9 +12,10 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.ui.drafts import remember
+from webui.ui.events import BROWSER, QUIET, edited
 from webui.ui.forms.form import Form
 from webui.ui.forms.generation import Values, to_request
-from webui.ui.messages import field_of, owner_of, toast_error
+from webui.ui.messages import explain, field_of, owner_of
 from webui.ui.widgets.prompts import Prompts, count_tokens
 from webui.ui.widgets.size import SizeTools
 
@@ -34,6 +35,7 @@ SUBMITTED = """(jobs, problem) => {
     const v1 = window.easel.v1;
     if (!problem) return JSON.parse(jobs).forEach((job) => v1.submitted("TAB", job));
     const { field, text } = JSON.parse(problem);
+    v1.toast(text);
     v1.refused("TAB", field, text);
 }"""
 
@@ -96,7 +98,7 @@ def submit_event(services: Services, tab: GenerationTab) -> Callable[..., Any]:
             requests = _requests(tab, given, values)
             jobs = [_submit(services, tab, each, request) for each in requests]
         except WebUIError as error:
-            text = toast_error(error, request)
+            text = explain(error, request)
             return "[]", json.dumps({"field": field_of(error), "text": text})
         return json.dumps(jobs), ""
 
@@ -129,19 +131,16 @@ def wire(services: Services, tab: GenerationTab) -> None:
 def _wire_generate(services: Services, tab: GenerationTab) -> None:
     name = tab.form.tab
     click, wires = tab.prompts.generate.click, tab.wires
-    click(fn=None, js=f"() => window.easel.v1.submitting('{name}')", api_visibility="private")
+    click(js=f"() => window.easel.v1.submitting('{name}')", **BROWSER)
     click(
         submit_event(services, tab),
         inputs={*tab.controls, *tab.pictures.components},
         outputs=[wires.job, wires.problem],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     ).then(
-        fn=None,
         inputs=[wires.job, wires.problem],
         js=SUBMITTED.replace("TAB", name),
-        api_visibility="private",
+        **BROWSER,
     )
 
 
@@ -165,15 +164,13 @@ def _keeping(tab: GenerationTab) -> dict[str, Any]:
     return {
         "inputs": set(tab.controls),
         "outputs": list(tab.prompts.counters),
-        "queue": False,
-        "show_progress": "hidden",
-        "api_visibility": "private",
+        **QUIET,
     }
 
 
 def _wire_typing(services: Services, tab: GenerationTab) -> None:
     gr.on(
-        [control.input for control in tab.controls],
+        [edited(control) for control in tab.controls],
         keep(services, tab),
         trigger_mode="always_last",
         **_keeping(tab),
@@ -193,18 +190,14 @@ def _wire_groups(tab: GenerationTab) -> None:
             summarise,
             inputs=set(shown),
             outputs=group.accordion,
-            queue=False,
-            show_progress="hidden",
             trigger_mode="always_last",
-            api_visibility="private",
+            **QUIET,
         )
         controls[group.switch].input(
             lambda on: gr.update(open=on),
             inputs=controls[group.switch],
             outputs=group.accordion,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+            **QUIET,
         )
 
 
@@ -215,19 +208,15 @@ def _wire_seed(services: Services, tab: GenerationTab) -> None:
         (buttons.random_subseed, buttons.reuse_subseed, "subseed"),
     ):
         number = controls[f"seed.{control}"]
-        event = button.click(fn=None, js="() => -1", outputs=number, api_visibility="private")
+        event = button.click(js="() => -1", outputs=number, **BROWSER)
         after(services, tab, event)
         selected = f"(now) => window.easel.v1.selected('{name}')?.{control} ?? now"
-        event = reuse.click(
-            fn=None, js=selected, inputs=number, outputs=number, api_visibility="private"
-        )
+        event = reuse.click(js=selected, inputs=number, outputs=number, **BROWSER)
         after(services, tab, event)
     extra = controls["seed.extra"]
     extra.change(
         lambda on: gr.update(visible=on),
         inputs=extra,
         outputs=buttons.extra_row,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from webui.errors import BadImage
+from webui.ui.events import QUIET
 from webui.ui.forms import controls, summaries
 from webui.ui.forms.controls import Drawer
 from webui.ui.forms.form import Form
@@ -119,9 +120,7 @@ def _draw_batch() -> Batch:
         lambda on: gr.update(visible=on),
         inputs=use_info,
         outputs=wanted,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
     return Batch(files, use_info, wanted)
 

@@ -13,6 +13,7 @@ import gradio as gr
 from webui.errors import WebUIError
 from webui.image_files.infotext import split_infotext
 from webui.ui.commands import fill
+from webui.ui.events import BROWSER, TELLING
 from webui.ui.forms.generation import TABS, Tab
 from webui.ui.locale import label, span, tag
 from webui.ui.messages import toast, toast_error, toast_warnings
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from webui.image_files.metadata import Metadata
     from webui.services import Services
     from webui.ui.tabs.generation import GenerationTab
-
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def wire(services: Services, info: PngInfo, tabs: Mapping[Tab, GenerationTab]) -
         rows = _rows(found)
         return (_table(rows) if rows else _empty("pnginfo.nothing")), found.infotext or ""
 
-    info.image.change(read, info.image, [info.table, info.infotext], **QUIET)
+    info.image.change(read, info.image, [info.table, info.infotext], **TELLING)
     for name, tab in tabs.items():
         _wire_send(services, info, name, tab)
 
@@ -112,9 +111,9 @@ def _wire_send(services: Services, info: PngInfo, name: Tab, tab: GenerationTab)
     outputs = list(tab.controls)
     if sources is not None:
         outputs += [sources.pictures[sources.first].component, sources.tabs, sources.mode]
-    info.send[name].click(send, {info.image, info.infotext, *tab.controls}, outputs, **QUIET).then(
-        fn=None, js=f"() => window.easel.v1.show('{name}')", api_visibility="private"
-    )
+    info.send[name].click(
+        send, {info.image, info.infotext, *tab.controls}, outputs, **TELLING
+    ).then(js=f"() => window.easel.v1.show('{name}')", **BROWSER)
 
 
 def _empty(key: str) -> str:

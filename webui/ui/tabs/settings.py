@@ -12,6 +12,7 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.settings import Settings, option_info, sections
+from webui.ui.events import BROWSER, QUIET, TELLING, edited
 from webui.ui.icons import svg
 from webui.ui.locale import label, span, tag, words
 from webui.ui.messages import toast_error
@@ -20,7 +21,6 @@ from webui.ui.widgets.hidden import hidden
 if TYPE_CHECKING:
     from webui.services import Services
 
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 IN_HEADER = "sd_model_checkpoint"
 WIDEST_SLIDER = 1000
 """Whole numbers with a wider range get a number field."""
@@ -123,15 +123,15 @@ class SettingsEvents:
         tab, controls = self.tab, list(self.tab.controls.values())
         outputs = [*controls, tab.changed, tab.for_browser]
         commits = [_committed(control) for control in controls]
-        once = {"trigger_mode": "always_last", **QUIET}
+        once = {"trigger_mode": "always_last", **TELLING}
         for event in (
             opened.select(self.show, outputs=outputs, **QUIET),
             gr.on(commits, self.apply, inputs=set(controls), outputs=outputs, **once),
-            tab.command.input(self.reset, tab.command, outputs, **QUIET),
+            edited(tab.command)(self.reset, tab.command, outputs, **TELLING),
         ):
             self._tell_browser(event)
         search = "(query) => window.EASEL.filterSettings(query)"
-        tab.search.input(fn=None, inputs=tab.search, js=search, api_visibility="private")
+        edited(tab.search)(inputs=tab.search, js=search, **BROWSER)
 
     def show(self) -> dict[Any, Any]:
         """Every control with what holds now."""
@@ -175,8 +175,8 @@ class SettingsEvents:
     def _tell_browser(self, event: Any) -> None:  # noqa: ANN401 - Gradio's
         mark = "(keys) => window.EASEL.markSettings(keys)"
         apply = "(text) => window.EASEL.apply(JSON.parse(text))"
-        event.then(fn=None, inputs=self.tab.changed, js=mark, api_visibility="private").then(
-            fn=None, inputs=self.tab.for_browser, js=apply, api_visibility="private"
+        event.then(inputs=self.tab.changed, js=mark, **BROWSER).then(
+            inputs=self.tab.for_browser, js=apply, **BROWSER
         )
 
 

@@ -10,6 +10,7 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.ui.commands import answer, fill
+from webui.ui.events import BROWSER, QUIET, TELLING, edited
 from webui.ui.forms.generation import Tab
 from webui.ui.forms.pictures import Source
 from webui.ui.messages import toast, toast_error, toast_warnings
@@ -23,7 +24,6 @@ from webui.ui.widgets.styles import StyleEvents, StylesDialog
 if TYPE_CHECKING:
     from webui.services import Services
 
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 CLEAR = (
     "(prompt, negative) => window.easel.v1.confirm(window.EASEL.t('prompt.clear.question')) "
     "? ['', ''] : [prompt, negative]"
@@ -37,11 +37,7 @@ def wire_tools(
     remembered = partial(after, services, tab)
     controls = tab.form.controls
     sides = [controls["width"], controls["height"]]
-    remembered(
-        tab.size.swap.click(
-            fn=None, js="(w, h) => [h, w]", inputs=sides, outputs=sides, api_visibility="private"
-        )
-    )
+    remembered(tab.size.swap.click(js="(w, h) => [h, w]", inputs=sides, outputs=sides, **BROWSER))
     for ratio, button in tab.size.presets.items():
         chosen = preset(tab.form.native, ratio)
         remembered(button.click(chosen, outputs=sides, **QUIET))
@@ -57,11 +53,10 @@ def _wire_clear(tab: GenerationTab, remembered: Callable[[Any], None]) -> None:
     controls = tab.form.controls
     prompts = [controls["prompt"], controls["negative_prompt"]]
     clear = tab.prompts.clear.click(
-        fn=None,
         js=CLEAR,
         inputs=prompts,
         outputs=prompts,
-        api_visibility="private",
+        **BROWSER,
     )
     remembered(clear)
 
@@ -79,12 +74,12 @@ def _wire_paste(services: Services, tab: GenerationTab) -> None:
         toast_warnings(filled.problems, request)
         return fill(services, tab, filled.values, request)
 
-    after(services, tab, tab.prompts.paste.click(pasted, set(controls), controls, **QUIET))
+    after(services, tab, tab.prompts.paste.click(pasted, set(controls), controls, **TELLING))
     outputs, sources = list(controls), tab.pictures.sources
     if sources is not None:
         outputs += [sources.pictures[sources.first].component, sources.tabs, sources.mode]
-    command = wires.command.input(
-        answer(services, tab), {wires.command, *controls}, outputs, **QUIET
+    command = edited(wires.command)(
+        answer(services, tab), {wires.command, *controls}, outputs, **TELLING
     )
     after(services, tab, command)
 
@@ -106,11 +101,10 @@ def wire_copies(tabs: Mapping[Tab, GenerationTab]) -> None:
                 _copier(picture, target, receiver, sources),
                 picture.component,
                 [receiver.component, sources.tabs, sources.mode],
-                **QUIET,
+                **TELLING,
             ).then(
-                fn=None,
                 js=f"() => window.easel.v1.show('{TAB_OF[target]}')",
-                api_visibility="private",
+                **BROWSER,
             )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from webui.errors import WebUIError
+from webui.ui.events import QUIET, TELLING
 from webui.ui.forms.controls import Controls, Drawer
 from webui.ui.locale import span
 from webui.ui.messages import toast, toast_error
@@ -59,18 +60,17 @@ def draw_resize(draw: Drawer) -> tuple[Controls, ResizeTools]:
 def wire_resize(sources: Sources, controls: Mapping[str, Any], tools: ResizeTools) -> Any:  # noqa: ANN401
     """Connect the tools; returns the event that changes width and height."""
     pictures = {picture.component for picture in sources.pictures.values()}
-    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     controls["init.size_mode"].change(
         lambda mode: (gr.update(visible=mode == "to"), gr.update(visible=mode == "by")),
         inputs=controls["init.size_mode"],
         outputs=[tools.to, tools.by],
-        **quiet,
+        **QUIET,
     )
     measured = tools.measure.click(
         _measure(sources),
         inputs={sources.mode, *pictures},
         outputs=[controls["width"], controls["height"]],
-        **quiet,
+        **TELLING,
     )
     scale = controls["init.scale_by"]
     changes = [picture.component.change for picture in sources.pictures.values()]
@@ -80,7 +80,7 @@ def wire_resize(sources: Sources, controls: Mapping[str, Any], tools: ResizeTool
         inputs={scale, controls["init.size_mode"], sources.mode, *pictures},
         outputs=tools.preview,
         trigger_mode="always_last",
-        **quiet,
+        **QUIET,
     )
     return measured
 

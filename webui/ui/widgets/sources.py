@@ -13,6 +13,7 @@ from PIL import Image
 
 from webui.errors import BadImage
 from webui.images.codec import decode
+from webui.ui.events import BROWSER
 from webui.ui.forms.generation import Tab
 from webui.ui.forms.pictures import Source
 from webui.ui.locale import label
@@ -86,9 +87,7 @@ def sub_tab(sources: Sources, name: str) -> Iterator[None]:
     elem_id = f"{sources.tab}_{name}_tab"
     with gr.Tab(label(f"mode.{name}"), id=name, elem_id=elem_id) as tab:
         yield
-    tab.select(
-        fn=None, js=f"() => '{name}'", outputs=sources.mode, api_visibility="private", queue=False
-    )
+    tab.select(js=f"() => '{name}'", outputs=sources.mode, **BROWSER)
 
 
 def upload(elem_id: str, key: str) -> Any:  # noqa: ANN401 - a gr.Image

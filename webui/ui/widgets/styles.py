@@ -10,6 +10,7 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.prompt.styles import Style, apply_styles
+from webui.ui.events import QUIET, TELLING
 from webui.ui.locale import label, tag
 from webui.ui.messages import toast, toast_error
 from webui.ui.widgets.buttons import tool_button
@@ -17,8 +18,6 @@ from webui.ui.widgets.buttons import tool_button
 if TYPE_CHECKING:
     from webui.services import Services
     from webui.ui.tabs.generation import GenerationTab
-
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,8 @@ class StyleEvents:
         dialog.close.click(lambda: gr.update(visible=False), outputs=dialog.box, **QUIET)
         dialog.name.input(self.pick, dialog.name, fields[1:], **QUIET)
         dialog.copy.click(lambda *texts: texts, prompts, fields[1:], **QUIET)
-        dialog.save.click(self.saver(offered), fields, offered, **QUIET)
-        dialog.delete.click(self.deleter(offered), dialog.name, offered, **QUIET)
+        dialog.save.click(self.saver(offered), fields, offered, **TELLING)
+        dialog.delete.click(self.deleter(offered), dialog.name, offered, **TELLING)
         chosen = [*prompts, controls["styles"]]
         return self.tab.prompts.apply_styles.click(self.write, chosen, chosen, **QUIET)
 
