@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from webui.api.auth import Identity
 from webui.api.dependencies import Asker, TheServices
 from webui.flags import Flags
-from webui.settings import Settings, option_info
+from webui.settings import Settings, changed, option_info
 
 router = APIRouter(prefix="/sdapi/v1", tags=["settings"])
 
@@ -23,7 +23,7 @@ CHECKPOINT = "sd_model_checkpoint"
 def get_options(services: TheServices) -> dict[str, Any]:
     """Every setting by key."""
     values = services.settings.current.model_dump(mode="json")
-    values[CHECKPOINT] = values[CHECKPOINT] or services.model_status().title
+    values[CHECKPOINT] = services.model_status().title or values[CHECKPOINT]
     return values
 
 
@@ -34,9 +34,10 @@ def set_options(
     """Change some settings, for good: all of them or, if one does not fit, none."""
     _check_rights(changes, asker)
     checkpoint = changes.pop(CHECKPOINT, None)
-    services.settings.update(changes)
+    changed(services.settings.current, changes)
     if checkpoint:
         services.select_checkpoint(str(checkpoint))
+    services.settings.update(changes)
 
 
 def _check_rights(changes: dict[str, Any], asker: Identity) -> None:
