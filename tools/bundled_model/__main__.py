@@ -77,6 +77,7 @@ def stage_unet(workspace: Workspace, options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         anneal=options.anneal,
         tier_weights=tuple(options.tier_weights),
+        noisy_share=options.noisy_share,
     )
     if options.rank is None and options.processes > 1:
         _start_ranks(options.processes)
@@ -203,6 +204,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     stage.add_argument("--processes", type=int, default=2)
     stage.add_argument("--anneal", action="store_true", help="let the learning rate fall to 0")
     stage.add_argument("--tier-weights", type=float, nargs=3, default=(1.0, 1.0, 1.0))
+    stage.add_argument("--noisy-share", type=float, default=0.6, help="more at the beginning")
     stage.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     stage = add("start", stage_start)
     stage.add_argument("file", type=Path, help="a file that the export stage wrote")

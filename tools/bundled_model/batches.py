@@ -15,7 +15,6 @@ from tools.bundled_model.latents import LatentSet, read_shards
 from tools.bundled_model.networks import TIMESTEPS, TOKENS
 
 OFFSET_NOISE = 0.2
-NOISY_SHARE = 0.6
 NOISY_START = 620
 EMPTY_CAPTIONS = 0.1
 
@@ -29,6 +28,7 @@ class Training:
         batch_size: pictures per process and step.
         learning_rate: of the matrices (Muon); Adam's is `adam_rate`.
         anneal: whether the rate falls to zero by the end of this run (for a last run only).
+        noisy_share: share of the timesteps that come from the noisy end alone, 0 to 1 (excluded).
         tier_weights: how often scenes with concepts of tier 0, 1 and 2 are drawn.
     """
 
@@ -38,14 +38,15 @@ class Training:
     adam_rate: float = 8e-4
     anneal: bool = False
     tier_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    noisy_share: float = 0.6
 
 
-def draw_timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """Timesteps, evenly spread with 60 % at the noisy end: [count] int64 in random order."""
+def draw_timesteps(count: int, noisy_share: float, generator: torch.Generator) -> Tensor:
+    """Timesteps, evenly spread, a share of them at the noisy end: [count] int64, random order."""
     even = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    noisy = NOISY_START + (TIMESTEPS - NOISY_START) * even / NOISY_SHARE
-    others = TIMESTEPS * (even - NOISY_SHARE) / (1 - NOISY_SHARE)
-    timesteps = torch.where(even < NOISY_SHARE, noisy, others).long().clamp(0, TIMESTEPS - 1)
+    noisy = NOISY_START + (TIMESTEPS - NOISY_START) * even / noisy_share
+    others = TIMESTEPS * (even - noisy_share) / (1 - noisy_share)
+    timesteps = torch.where(even < noisy_share, noisy, others).long().clamp(0, TIMESTEPS - 1)
     return timesteps[torch.randperm(count, generator=generator)]
 
 
@@ -86,6 +87,6 @@ class Batches:
             latents = self.known.latents[chosen].float()
             noise = torch.randn(latents.shape, generator=self._generator)
             shift = torch.randn(count, latents.shape[1], 1, 1, generator=self._generator)
-            timesteps = draw_timesteps(count, self._generator)
+            timesteps = draw_timesteps(count, self._training.noisy_share, self._generator)
             tokens = self._captions(chosen.tolist())
             yield latents, noise + OFFSET_NOISE * shift, timesteps, tokens

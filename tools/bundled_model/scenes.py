@@ -28,6 +28,8 @@ PLACES = {
     "at the bottom": (64, 93),
 }  # fmt: skip
 SINGLE_SIZE = 111
+MOVED_SHARE = 0.12
+GRADIENT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class SceneMaker:
         if ground == "white" and self._random.random() < 0.7:
             top = COLOURS["white"]
         bottom = top
-        if ground != "white" and self._random.random() < 0.15:
+        if ground != "white" and self._random.random() < GRADIENT_SHARE:
             lift = 70 if self._random.random() < 0.5 else 0
             red, green, blue = (min(255, round(value * 0.75 + lift)) for value in top)
             bottom = (red, green, blue)
@@ -146,9 +148,9 @@ class SceneMaker:
         return x + shift(-spread, spread), y + shift(-spread, spread)
 
     def single(self, concept: Concept, style: str, ground: str) -> Scene:
-        """One thing that fills the picture; two in three at the same size and place."""
+        """One thing that fills the picture, mostly at the same size and place."""
         size, centre = SINGLE_SIZE, (64, 64)
-        if self._random.random() < 0.33:
+        if self._random.random() < MOVED_SHARE:
             size, centre = self._random.randint(100, 117), self._centre(64, 64, 3)
         return self._scene((Part(concept.code, None, size, centre),), style, ground)
 

@@ -146,9 +146,14 @@ def _optimisers(encoder: CLIPTextModel, head: torch.nn.Linear) -> list[torch.opt
     matrices = [p for name, p in named if p.dim() == 2 and "embedding" not in name]
     inner = {id(matrix) for matrix in matrices}
     others = [p for _, p in named if id(p) not in inner]
+    others += [p for p in head.parameters() if p.requires_grad]
     return [
         Muon(matrices, RATE),
-        torch.optim.AdamW([*others, *head.parameters()], ADAM_RATE, betas=(0.9, 0.98)),
+        torch.optim.AdamW(
+            others,
+            ADAM_RATE,
+            betas=(0.9, 0.98),
+        ),
     ]
 
 
@@ -166,6 +171,7 @@ def train_text_encoder(workspace: Workspace, minutes: float, threads: int) -> No
         encoder.load_state_dict(state["text_encoder"])
         if "head" in state:
             head.load_state_dict(state["head"])
+            head.requires_grad_(False)  # a trained UNet reads the cells as this map does
     else:
         encoder = fresh_text_encoder(word_table(workspace.downloads))
     optimisers = _optimisers(encoder, head)

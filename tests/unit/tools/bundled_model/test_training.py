@@ -50,7 +50,7 @@ def test_cut_undoes_joining() -> None:
 
 
 def test_timesteps_lean_to_the_noisy_end() -> None:
-    timesteps = draw_timesteps(1000, torch.Generator().manual_seed(1))
+    timesteps = draw_timesteps(1000, 0.6, torch.Generator().manual_seed(1))
     assert timesteps.min() >= 0 and timesteps.max() <= 999
     # 60 % from 620 on, and of the other 40 % those that fall there too
     assert (timesteps >= 620).float().mean() == pytest.approx(0.6 + 0.4 * 0.38, abs=0.01)
