@@ -104,7 +104,7 @@ def _make(task: Task, model: LoadedModel, workshop: Workshop, recorder: Recorder
     job.start_batch(task.batch.index * passes, request.batch_count * passes)
     watch = JobWatch(job, task, workshop.colors.of(model, task.model_key))
     try:
-        for part in _parts(task):
+        for part in _parts(task, workshop):
             outcome = generate(part, model, workshop, watch)
             recorder.record(part.batch, outcome)
             if not outcome.is_complete:
@@ -113,9 +113,10 @@ def _make(task: Task, model: LoadedModel, workshop: Workshop, recorder: Recorder
         return
 
 
-def _parts(task: Task) -> Iterator[Task]:
-    """The batch as it is, or picture by picture where batches may not change a bit of it."""
-    if not task.settings.batch_invariant:
+def _parts(task: Task, workshop: Workshop) -> Iterator[Task]:
+    """The batch as it is, or picture by picture: by setting, or as its sampler needs."""
+    sampler = workshop.sampling.resolve(task.request.sampler, task.request.schedule).sampler
+    if not (task.settings.batch_invariant or sampler.batch_coupled):
         yield task
         return
     batch = task.batch

@@ -9,12 +9,24 @@ from webui.engine.refiner import RefinerPlan
 from webui.engine.task import InitPictures, Prompts, Task
 from webui.image_files.store import PictureStore
 from webui.jobs.handle import JobHandle
+from webui.prompt.attention import weighted_texts
 from webui.prompt.comments import strip_comments
+from webui.prompt.composition import split_composition
 from webui.prompt.extra_networks import parse_extra_networks
 from webui.prompt.style_files import StyleBook
 from webui.prompt.styles import apply_styles
 from webui.request import GenerationRequest, plan_batches
 from webui.settings import Settings, overridden
+
+
+def check_prompts(request: GenerationRequest, settings: Settings) -> None:
+    """Refuse prompts that cannot be read, before the job waits for its turn.
+
+    Raises: InvalidRequest: a malformed weight.
+    """
+    for part in split_composition(strip_comments(request.prompt)):
+        weighted_texts(part.text, settings.emphasis)
+    weighted_texts(strip_comments(request.negative_prompt), settings.emphasis)
 
 
 def agreed_by_all_runs(

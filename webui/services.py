@@ -36,6 +36,7 @@ from webui.model_manager.hashes import HashWorker
 from webui.model_manager.index import FileIndex
 from webui.model_manager.selection import CheckpointChoice, ModelStatus, Selection
 from webui.paths import Paths
+from webui.preparation import check_prompts
 from webui.prompt.style_store import StyleStore
 from webui.prompt.token_count import TokenCount, count_negative_prompt, count_prompt
 from webui.request import (
@@ -200,14 +201,8 @@ class Services:
             for picture in (*init.images, *((init.inpaint.mask,) if init.inpaint else ())):
                 self.pictures.open(picture)
         resolved = resolve(named, defaults, self._random)
-        self._check_prompts(resolved, settings)
+        check_prompts(resolved, settings)
         return resolved
-
-    def _check_prompts(self, request: GenerationRequest, settings: Settings) -> None:
-        """Refuse what cannot be read now rather than when the job's turn comes."""
-        chunker = clip_chunker(EncodeOptions(emphasis=settings.emphasis))
-        count_prompt(request.prompt, chunker, request.steps)
-        count_negative_prompt(request.negative_prompt, chunker, request.steps)
 
     def _run(self, job: JobHandle) -> str:
         request = from_json(job.job.payload)

@@ -24,7 +24,14 @@ from webui.image_files.filenames import (
     safe_name,
 )
 from webui.image_files.metadata import NO_TEXTS, Format, can_encode
-from webui.image_files.save import SavedImage, SaveOptions, Target, save_image, save_options
+from webui.image_files.save import (
+    SavedImage,
+    SaveOptions,
+    Target,
+    save_image,
+    save_options,
+    storage_error,
+)
 from webui.settings import Settings
 
 Kind = Literal["image", "grid", "mask", "mask composite", "before hires", "before color"]
@@ -129,7 +136,10 @@ class Archive:
             sidecar=options.sidecar and not is_result,
             small_copy=options.small_copy and not is_result,
         )
-        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, file.parent) from error
         return save_image(
             image, Target(file.parent, name=file.stem), _NO_FACTS, infotext, exact, texts
         )
