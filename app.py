@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import sys
 import tempfile
 import threading
@@ -11,11 +10,16 @@ import time
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from webui.address import choose_port, url_of
 from webui.errors import WebUIError
-from webui.flags import DEFAULT_PORT, Flags, Generate, parse
+from webui.flags import Flags, Generate, parse
 from webui.offline import prepare_environment
 from webui.paths import make_paths
+
+if TYPE_CHECKING:
+    import uvicorn
 
 
 def main() -> int:
@@ -38,7 +42,7 @@ def _serve(flags: Flags) -> int:
     from webui.services import build
     from webui.ui.app import build as build_page
 
-    port = flags.port or _free_port(flags.host)
+    port = choose_port(flags.host, flags.port)
     services = build(flags, make_paths(flags.data_dir, flags.models_dir))
     page = build_page(services)
     app = create_app(services)
@@ -48,7 +52,8 @@ def _serve(flags: Flags) -> int:
     )
     server = uvicorn.Server(config)
     services.start()
-    threading.Thread(target=_announce, args=(server, flags, port), daemon=True).start()
+    arguments = (server, url_of(flags.host, port), flags)
+    threading.Thread(target=_announce, args=arguments, daemon=True).start()
     try:
         server.run()
     finally:
@@ -56,21 +61,12 @@ def _serve(flags: Flags) -> int:
     return 0
 
 
-def _free_port(host: str) -> int:
-    for port in range(DEFAULT_PORT, DEFAULT_PORT + 100):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            if probe.connect_ex((host if host != "0.0.0.0" else "127.0.0.1", port)) != 0:
-                return port
-    raise WebUIError("All ports from 7860 to 7959 are taken: choose one with --port.")
-
-
-def _announce(server: object, flags: Flags, port: int) -> None:
-    while not getattr(server, "started", False):
+def _announce(server: uvicorn.Server, url: str, flags: Flags) -> None:
+    while not server.started:
         time.sleep(0.05)
-    name = "127.0.0.1" if flags.host in ("0.0.0.0", "::") else flags.host
-    print(f"Easel: http://{name}:{port}", flush=True)
+    print(f"Easel: {url}", flush=True)
     if flags.browser:
-        webbrowser.open(f"http://{name}:{port}")
+        webbrowser.open(url)
 
 
 def _generate(flags: Flags, wanted: Generate) -> int:

@@ -53,7 +53,6 @@ class Flags:
     data_dir: Path | None = None
     models_dir: Path | None = None
     checkpoint_dir: tuple[Path, ...] = ()
-    vae_dir: tuple[Path, ...] = ()
     checkpoint: str | None = None
     device: DeviceName = "auto"
     dtype: DtypeName = "auto"
@@ -70,92 +69,85 @@ class Flags:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="webui.sh",
-        description="Easel: a web UI for Stable Diffusion.",
-        formatter_class=argparse.RawTextHelpFormatter,
+        prog="webui.sh", description="Easel: a web UI for Stable Diffusion."
     )
     parser.add_argument("--version", action="version", version=f"Easel {__version__}")
-    server = parser.add_argument_group("page")
-    server.add_argument(
-        "--port", type=_port, help="port of the page (default: the first free one from 7860 on)"
-    )
-    server.add_argument(
+    _add_page_flags(parser.add_argument_group("page"))
+    _add_file_flags(parser.add_argument_group("files"))
+    _add_device_flags(parser.add_argument_group("device"))
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    parser.add_argument("--loglevel", default="INFO", choices=levels)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_generate_flags(commands.add_parser("generate", help="make one picture, then exit"))
+    return parser
+
+
+def _add_page_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--port", type=_port, help="default: the first free one from 7860 on")
+    group.add_argument(
         "--listen",
         action="store_true",
         help="let other computers of the network in (needs --insecure-no-auth)",
     )
-    server.add_argument(
+    group.add_argument(
         "--server-name", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)"
     )
-    server.add_argument(
+    group.add_argument(
         "--insecure-no-auth",
         action="store_true",
         help="allow --listen without passwords: everyone on the network can use this computer",
     )
-    server.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    server.add_argument("--theme", choices=("system", "light", "dark"), help="colours of the page")
-    files = parser.add_argument_group("files")
-    files.add_argument(
+    group.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    group.add_argument("--theme", choices=("system", "light", "dark"), help="colours of the page")
+    group.add_argument(
+        "--max-batch-count", type=_positive, default=100, help="largest batch count of the page"
+    )
+
+
+def _add_file_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--data-dir", type=Path, help="folder for models, outputs and settings (default: this one)"
     )
-    files.add_argument(
+    group.add_argument(
         "--models-dir", type=Path, help="folder of the models (default: models in the data folder)"
     )
-    files.add_argument(
+    group.add_argument(
         "--ckpt-dir",
         type=Path,
         action="append",
         default=[],
         help="further folder with checkpoints (repeatable)",
     )
-    files.add_argument(
-        "--vae-dir",
-        type=Path,
-        action="append",
-        default=[],
-        help="further folder with VAE files (repeatable)",
-    )
-    files.add_argument("--ckpt", help="checkpoint to start with: a name or a file")
-    files.add_argument(
+    group.add_argument("--ckpt", help="checkpoint to start with: a name or a file")
+    group.add_argument(
         "--styles-file",
         action="append",
         default=[],
         help="further styles file (repeatable, wildcards allowed)",
     )
-    device = parser.add_argument_group("device")
-    device.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    device.add_argument(
-        "--dtype",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        default="auto",
-        help="of the networks",
-    )
-    device.add_argument(
-        "--vae-dtype",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        default="auto",
-        help="of the VAE",
-    )
-    device.add_argument(
+
+
+def _add_device_flags(group: argparse._ArgumentGroup) -> None:
+    dtypes = ("auto", "float32", "bfloat16", "float16")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    group.add_argument("--dtype", choices=dtypes, default="auto", help="of the networks")
+    group.add_argument("--vae-dtype", choices=dtypes, default="auto", help="of the VAE")
+    group.add_argument(
         "--threads", type=_positive, help="CPU threads for the networks (default: all cores)"
     )
-    parser.add_argument(
-        "--max-batch-count", type=_positive, default=100, help="largest batch count of the page"
-    )
-    parser.add_argument("--loglevel", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    one = commands.add_parser("generate", help="make one picture without a browser, then exit")
-    one.add_argument("--prompt", required=True)
-    one.add_argument("--negative-prompt", default="")
-    one.add_argument("--seed", type=int, default=-1)
-    one.add_argument("--steps", type=int, default=20)
-    one.add_argument("--cfg-scale", type=float, default=7.0)
-    one.add_argument("--sampler", default="DPM++ 2M")
-    one.add_argument("--schedule", default="Automatic")
-    one.add_argument("--width", type=int)
-    one.add_argument("--height", type=int)
-    one.add_argument("--out", type=Path, default=Path("picture.png"))
-    return parser
+
+
+def _add_generate_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--prompt", required=True)
+    command.add_argument("--negative-prompt", default="")
+    command.add_argument("--seed", type=int, default=-1)
+    command.add_argument("--steps", type=int, default=20)
+    command.add_argument("--cfg-scale", type=float, default=7.0)
+    command.add_argument("--sampler", default="DPM++ 2M")
+    command.add_argument("--schedule", default="Automatic")
+    command.add_argument("--width", type=int, help="pixels (default: the checkpoint's own size)")
+    command.add_argument("--height", type=int)
+    command.add_argument("--out", type=Path, default=Path("picture.png"), help="file to write")
 
 
 def _port(text: str) -> int:
@@ -207,7 +199,6 @@ def parse(arguments: Sequence[str]) -> Flags:
         data_dir=given.data_dir,
         models_dir=given.models_dir,
         checkpoint_dir=tuple(given.ckpt_dir),
-        vae_dir=tuple(given.vae_dir),
         checkpoint=given.ckpt,
         device=given.device,
         dtype=given.dtype,

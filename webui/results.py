@@ -57,8 +57,13 @@ class Results:
         for unit in self._units(job_id, [index], owner):
             self._archive.delete(str(unit.facts["path"]))
 
-    def save(self, job_id: str, indexes: Sequence[int], owner: str | None) -> SavedFiles:
-        """Copy pictures to the folder of chosen ones and log them.
+    def save(
+        self, job_id: str, indexes: Sequence[int], owner: str | None, *, log: bool
+    ) -> SavedFiles:
+        """Copy pictures to the folder of chosen ones.
+
+        Args:
+            log: add a row for each to the folder's log.csv.
 
         Raises: JobNotFound, BadImage, StorageError.
         """
@@ -69,7 +74,8 @@ class Results:
             self._chosen.mkdir(parents=True, exist_ok=True)
             name = self._free_name(PurePosixPath(str(unit.facts["path"])).name)
             write_atomically(self._chosen / name, content)
-            append_log(self._chosen / "log.csv", _log_row(name, unit, request))
+            if log:
+                append_log(self._chosen / "log.csv", _log_row(name, unit, request))
             names.append(name)
         return SavedFiles(tuple(names))
 

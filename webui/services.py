@@ -258,7 +258,8 @@ class Services:
 
     def save_pictures(self, job_id: str, indexes: Sequence[int], owner: str | None) -> SavedFiles:
         """Keep finished pictures apart. Raises: JobNotFound, BadImage, StorageError."""
-        return self.results.save(job_id, indexes, owner)
+        log = self.settings.current.save_write_log_csv
+        return self.results.save(job_id, indexes, owner, log=log)
 
     def zip_pictures(self, job_id: str, indexes: Sequence[int], owner: str | None) -> bytes:
         """Finished pictures in one archive. Raises: JobNotFound, BadImage."""

@@ -42,6 +42,7 @@ class OptionInfo:
         choices: name of a list that is only known at run time ('checkpoints', 'vaes', 'samplers',
             'upscalers', 'styles').
         reload: the page must be reloaded to show the change.
+        shown: in the Settings tab; others are known from infotexts alone, nothing acts on them yet.
     """
 
     section: str
@@ -50,6 +51,7 @@ class OptionInfo:
     step: float | None = None
     choices: str | None = None
     reload: bool = False
+    shown: bool = True
 
 
 def option(default: Any, info: OptionInfo, **constraints: Any) -> Any:  # noqa: ANN401 - as pydantic.Field
@@ -59,7 +61,7 @@ def option(default: Any, info: OptionInfo, **constraints: Any) -> Any:  # noqa: 
 
 def generation(default: Any, section: str, infotext: str | None = None, **rest: Any) -> Any:  # noqa: ANN401
     """Declare an option that a request may override for itself."""
-    extra = {k: rest.pop(k) for k in ("step", "choices") if k in rest}
+    extra = {k: rest.pop(k) for k in ("step", "choices", "shown") if k in rest}
     return option(default, OptionInfo(section, infotext, "generation", **extra), **rest)
 
 
@@ -106,11 +108,9 @@ class Settings(BaseModel):
     save_images_before_color_correction: bool = generation(False, "saving")
     save_mask: bool = generation(False, "saving")
     save_mask_composite: bool = generation(False, "saving")
-    save_init_img: bool = generation(False, "saving")
     save_incomplete_images: bool = generation(False, "saving")
     save_selected_only: bool = page(True, "saving")
     save_write_log_csv: bool = page(True, "saving")
-    use_original_name_batch: bool = generation(True, "saving")
     save_to_dirs: bool = page(True, "saving")
     grid_save_to_dirs: bool = page(True, "saving")
     directories_filename_pattern: str = page("[date]", "saving", max_length=500)
@@ -119,9 +119,7 @@ class Settings(BaseModel):
     # --- model ---
     sd_model_checkpoint: str = generation("", "model", "Model hash", choices="checkpoints")
     sd_checkpoints_limit: int = admin(1, "model", ge=1, le=10)
-    sd_vae: str = generation("Automatic", "model", "VAE", choices="vaes")
-    sd_vae_overrides_per_model_preferences: bool = generation(True, "model")
-    auto_vae_precision: bool = generation(True, "model")
+    sd_vae: str = generation("Automatic", "model", "VAE", choices="vaes", shown=False)
     CLIP_stop_at_last_layers: int = generation(1, "model", "Clip skip", ge=1, le=12)
     emphasis: Literal["None", "Ignore", "Original", "No norm"] = generation(
         "Original", "model", "Emphasis"
@@ -134,7 +132,7 @@ class Settings(BaseModel):
 
     # --- img2img ---
     inpainting_mask_weight: float = generation(
-        1.0, "img2img", "Conditional mask weight", ge=0, le=1
+        1.0, "img2img", "Conditional mask weight", ge=0, le=1, shown=False
     )
     initial_noise_multiplier: float = generation(
         1.0, "img2img", "Noise multiplier", ge=0, le=1.5, step=0.001
@@ -146,7 +144,6 @@ class Settings(BaseModel):
     overlay_inpaint: bool = generation(True, "img2img")
     return_mask: bool = generation(False, "img2img")
     return_mask_composite: bool = generation(False, "img2img")
-    img2img_batch_show_results_limit: int = page(32, "img2img", ge=-1, le=1000)
     upscaler_for_img2img: str = generation("None", "img2img", choices="upscalers")
 
     # --- sampling ---
@@ -197,13 +194,13 @@ class Settings(BaseModel):
         False, "compatibility", "Refiner switch by sampling steps"
     )
     no_dpmpp_sde_batch_determinism: bool = generation(False, "compatibility")
-    use_old_emphasis_implementation: bool = generation(False, "compatibility")
+    use_old_emphasis_implementation: bool = generation(False, "compatibility", shown=False)
 
     # --- infotext ---
     add_model_name_to_info: bool = generation(True, "infotext")
     add_model_hash_to_info: bool = generation(True, "infotext")
-    add_vae_name_to_info: bool = generation(True, "infotext")
-    add_vae_hash_to_info: bool = generation(True, "infotext")
+    add_vae_name_to_info: bool = generation(True, "infotext", shown=False)
+    add_vae_hash_to_info: bool = generation(True, "infotext", shown=False)
     add_version_to_infotext: bool = generation(True, "infotext")
     add_user_name_to_info: bool = page(False, "infotext")
     disable_weights_auto_swap: bool = page(True, "infotext")
@@ -215,10 +212,6 @@ class Settings(BaseModel):
     # --- the page ---
     live_previews_enable: bool = generation(True, "interface")
     show_progress_every_n_steps: int = page(2, "interface", ge=-1, le=32)
-    show_progress_type: Literal["Full", "Approx cheap"] = page("Approx cheap", "interface")
-    live_preview_content: Literal["Combined", "Prompt", "Negative prompt"] = page(
-        "Prompt", "interface"
-    )
     show_progress_in_title: bool = page(True, "interface")
     return_grid: bool = page(True, "interface")
     interrupt_after_current: bool = page(True, "interface")
@@ -251,10 +244,12 @@ def info_of(declared: FieldInfo) -> OptionInfo:
 
 
 def sections() -> dict[str, list[str]]:
-    """Keys of all options, by section, in the order of declaration."""
+    """Keys of the options that the Settings tab shows, by section, in the order of declaration."""
     found: dict[str, list[str]] = {}
     for key, declared in Settings.model_fields.items():
-        found.setdefault(info_of(declared).section, []).append(key)
+        info = info_of(declared)
+        if info.shown:
+            found.setdefault(info.section, []).append(key)
     return found
 
 
