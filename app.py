@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 import webbrowser
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +51,7 @@ def _serve(flags: Flags) -> int:
     )
     server = uvicorn.Server(config)
     services.start()
-    arguments = (server, url_of(flags.host, port), flags)
-    threading.Thread(target=_announce, args=arguments, daemon=True).start()
+    threading.Thread(target=_announce, args=(server, flags, port), daemon=True).start()
     try:
         server.run()
     finally:
@@ -61,10 +59,10 @@ def _serve(flags: Flags) -> int:
     return 0
 
 
-def _announce(server: uvicorn.Server, url: str, flags: Flags) -> None:
+def _announce(server: uvicorn.Server, flags: Flags, port: int) -> None:
     while not server.started:
         time.sleep(0.05)
-    print(f"Easel: {url}", flush=True)
+    print(f"Easel: {(url := url_of(flags.host, port))}", flush=True)
     if flags.browser:
         webbrowser.open(url)
 
@@ -72,8 +70,8 @@ def _announce(server: uvicorn.Server, url: str, flags: Flags) -> None:
 def _generate(flags: Flags, wanted: Generate) -> int:
     from webui.headless import generate
 
-    with tempfile.TemporaryDirectory(prefix="easel-") as scratch:
-        paths = replace(make_paths(flags.data_dir, flags.models_dir), scratch=Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="easel-") as folder:
+        paths = make_paths(flags.data_dir, flags.models_dir, scratch=Path(folder))
         generate(flags, wanted, paths)
     return 0
 

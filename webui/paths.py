@@ -104,7 +104,9 @@ class Paths:
         return (own,) if own == shipped else (own, shipped)
 
 
-def make_paths(data: Path | None = None, models: Path | None = None) -> Paths:
-    """Paths for a data folder (default: the program's own)."""
+def make_paths(
+    data: Path | None = None, models: Path | None = None, scratch: Path | None = None
+) -> Paths:
+    """Paths for a data folder (default: the program's own); see `Paths`."""
     root = (data or PROGRAM).expanduser().resolve()
-    return Paths(root, (models or root / "models").expanduser().resolve())
+    return Paths(root, (models or root / "models").expanduser().resolve(), scratch=scratch)
