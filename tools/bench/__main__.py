@@ -1,0 +1,20 @@
+"""``python -m tools.bench txt2img [...]``: each figure is a ratio against a peer in the same run."""
+
+from __future__ import annotations
+
+import sys
+
+from tools.bench import start, txt2img
+
+BENCHES = {"txt2img": txt2img.main, "start": start.main}
+
+
+def main() -> int:
+    """Run the bench that is named first."""
+    if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
+        print(f"usage: python -m tools.bench {{{','.join(BENCHES)}}} [options]", file=sys.stderr)
+        return 2
+    return BENCHES[sys.argv[1]](sys.argv[2:])
+
+
+sys.exit(main())
