@@ -17,6 +17,7 @@ from webui.ui.forms.generation import TABS, Tab, control_names
 from webui.ui.icons import mask_css
 from webui.ui.loading import PageEvents
 from webui.ui.locale import ASSETS, LANGUAGES, label, translations
+from webui.ui.picture_drafts import wire_pictures
 from webui.ui.tabs import img2img, inpaint, png_info, settings, txt2img
 from webui.ui.tabs.generation import GenerationTab, wire
 from webui.ui.tabs.settings import SettingsEvents
@@ -83,7 +84,8 @@ def build(services: Services) -> Page:
         for name, tab in tabs.items():
             wire(services, tab)
             wire_tools(services, tab, dialogs[name], dropdowns)
-        wire_copies(tabs)
+            wire_pictures(services, tab, blocks)
+        wire_copies(services, tabs)
         png_info.wire(services, info, tabs)
         SettingsEvents(services, options).wire(opened)
         PageEvents(services, top, tabs, browser).wire(blocks)

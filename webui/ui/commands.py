@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from webui.errors import BadImage, WebUIError
-from webui.ui.drafts import remember
+from webui.ui.drafts import remember, remember_pictures
+from webui.ui.events import nothing
 from webui.ui.forms.generation import Values
 from webui.ui.messages import owner_of, toast_error, toast_warnings
 from webui.ui.pasting import paste, sent
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from webui.ui.tabs.generation import GenerationTab
 
 Updates = dict[Any, Any]
+"""By component."""
 
 
 def answer(services: Services, tab: GenerationTab) -> Callable[..., Any]:
@@ -29,13 +31,15 @@ def answer(services: Services, tab: GenerationTab) -> Callable[..., Any]:
         try:
             command = json.loads(given[tab.wires.command] or "{}")
         except ValueError:
-            return {}
+            command = None
+        if not isinstance(command, dict):
+            return nothing()
         values = tab.form.values(given)
         try:
             return _act(services, tab, command, values, request)
         except WebUIError as error:
             toast_error(error, request)
-            return {}
+            return nothing()
 
     return answered
 
@@ -58,7 +62,7 @@ def _act(
             number = int(command.get("seed", -1))
             return fill(services, tab, {f"seed.{name}": number}, request)
         case _:
-            return {}
+            return nothing()
 
 
 def fill(services: Services, tab: GenerationTab, values: Values, request: gr.Request) -> Updates:
@@ -76,10 +80,12 @@ def _receive(
 ) -> Updates:
     sources = tab.pictures.sources
     if sources is None:
-        return {}
+        return nothing()
     result = _asked(services, command, request)
     image = services.pictures.open(result.picture)
     first = sources.first
+    received: dict[str, str | None] = {first: result.picture}
+    remember_pictures(services, owner_of(request), tab.form.tab, received)
     updates = {sources.pictures[first].component: sources.pictures[first].shown(image)}
     updates |= {sources.tabs: gr.update(selected=first), sources.mode: first}
     new: Values = {}

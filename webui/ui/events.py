@@ -29,3 +29,9 @@ def edited(control: Any) -> Any:  # noqa: ANN401 - a Gradio trigger
     or composed (Korean); its `change` tells of all of these, and of Python's own updates.
     """
     return control.change if isinstance(control, gr.Textbox) else control.input
+
+
+def nothing() -> dict[Any, Any]:
+    """What a handler with several outputs returns to change none of them; {} would be refused."""
+    skipped: dict[Any, Any] = gr.skip()
+    return skipped

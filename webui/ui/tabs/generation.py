@@ -95,7 +95,8 @@ def submit_event(services: Services, tab: GenerationTab) -> Callable[..., Any]:
     def submit(given: dict[Any, Any], request: gr.Request) -> tuple[str, str]:
         values = tab.form.values(given)
         try:
-            requests = _requests(tab, given, values)
+            pictures = tab.pictures.read(given, values)
+            requests = [to_request(tab.form.tab, {**values, **each}) for each in pictures]
             jobs = [_submit(services, tab, each, request) for each in requests]
         except WebUIError as error:
             text = explain(error, request)
@@ -103,13 +104,6 @@ def submit_event(services: Services, tab: GenerationTab) -> Callable[..., Any]:
         return json.dumps(jobs), ""
 
     return submit
-
-
-def _requests(tab: GenerationTab, given: Given, values: Values) -> list[GenerationRequest]:
-    return [
-        to_request(tab.form.tab, {**values, **pictures})
-        for pictures in tab.pictures.read(given, values)
-    ]
 
 
 def _submit(

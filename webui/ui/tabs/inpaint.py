@@ -19,12 +19,20 @@ from webui.ui.widgets.columns import columns
 from webui.ui.widgets.hidden import Wires
 from webui.ui.widgets.init import draw_init, draw_resize
 from webui.ui.widgets.prompts import draw_prompts
-from webui.ui.widgets.sources import PAINTS, Sources, add_editor, sub_tab, sub_tabs, upload
+from webui.ui.widgets.sources import (
+    MASK_OPACITY,
+    PAINTS,
+    Sources,
+    add_editor,
+    sub_tab,
+    sub_tabs,
+    upload,
+)
 
 if TYPE_CHECKING:
     from webui.services import Services
 
-MASK_PAINT = ["#ffffff"]
+MASK_PAINT = [("#ffffff", MASK_OPACITY)]
 
 
 def draw(services: Services, wires: Wires) -> GenerationTab:
@@ -85,8 +93,9 @@ def _read(
     services: Services, sources: Sources, extra: dict[str, Any]
 ) -> Callable[[Given, Values], list[Values]]:
     def read(given: Given, values: Values) -> list[Values]:
-        parts = {name: given[picture.component] for name, picture in sources.pictures.items()}
-        named = {**parts, **{name: given[component] for name, component in extra.items()}}
+        fields: dict[str, Any] = {**extra}
+        fields |= {name: picture.component for name, picture in sources.pictures.items()}
+        named = {name: given[component] for name, component in fields.items()}
         blur = float(values.get("init.inpaint.mask_blur") or 0)
         return [inpaint_pictures(services, given[sources.mode], named, blur)]
 

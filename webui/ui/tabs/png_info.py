@@ -13,10 +13,11 @@ import gradio as gr
 from webui.errors import WebUIError
 from webui.image_files.infotext import split_infotext
 from webui.ui.commands import fill
-from webui.ui.events import BROWSER, TELLING
+from webui.ui.drafts import remember_pictures
+from webui.ui.events import BROWSER, TELLING, nothing
 from webui.ui.forms.generation import TABS, Tab
 from webui.ui.locale import label, span, tag
-from webui.ui.messages import toast, toast_error, toast_warnings
+from webui.ui.messages import owner_of, toast, toast_error, toast_warnings
 from webui.ui.pasting import paste
 from webui.ui.widgets.hidden import hidden
 from webui.ui.widgets.sources import upload
@@ -75,8 +76,7 @@ def wire(services: Services, info: PngInfo, tabs: Mapping[Tab, GenerationTab]) -
         except WebUIError as error:
             toast_error(error, request)
             return _empty("pnginfo.empty"), ""
-        rows = _rows(found)
-        return (_table(rows) if rows else _empty("pnginfo.nothing")), found.infotext or ""
+        return table_html(found), found.infotext or ""
 
     info.image.change(read, info.image, [info.table, info.infotext], **TELLING)
     for name, tab in tabs.items():
@@ -91,7 +91,7 @@ def _wire_send(services: Services, info: PngInfo, name: Tab, tab: GenerationTab)
         path, infotext = given[info.image], given[info.infotext]
         if not path:
             toast("error.picture", request)
-            return {}
+            return nothing()
         try:
             if infotext:
                 filled = paste(services, infotext, name, tab.form.values(given))
@@ -100,13 +100,15 @@ def _wire_send(services: Services, info: PngInfo, name: Tab, tab: GenerationTab)
             if sources is not None:
                 picture = services.pictures.put(Path(path).read_bytes())
                 target = sources.pictures[sources.first]
+                received: dict[str, str | None] = {sources.first: picture}
+                remember_pictures(services, owner_of(request), name, received)
                 updates[target.component] = target.shown(services.pictures.open(picture))
                 updates |= {sources.tabs: gr.update(selected=sources.first)}
                 updates[sources.mode] = sources.first
         except WebUIError as error:
             toast_error(error, request)
-            return {}
-        return updates
+            return nothing()
+        return updates or nothing()
 
     outputs = list(tab.controls)
     if sources is not None:
@@ -132,7 +134,11 @@ def _rows(found: Metadata) -> list[tuple[str, str]]:
     return rows + [(html.escape(key), value) for key, value in found.items.items()]
 
 
-def _table(rows: list[tuple[str, str]]) -> str:
+def table_html(found: Metadata) -> str:
+    """All that a picture says, as an HTML table; a sentence if it says nothing."""
+    rows = _rows(found)
+    if not rows:
+        return _empty("pnginfo.nothing")
     body = "".join(
         f'<tr><th scope="row">{heading}</th><td>{html.escape(text)}</td></tr>'
         for heading, text in rows

@@ -12,7 +12,7 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.settings import Settings, option_info, sections
-from webui.ui.events import BROWSER, QUIET, TELLING, edited
+from webui.ui.events import BROWSER, QUIET, TELLING, edited, nothing
 from webui.ui.icons import svg
 from webui.ui.locale import label, span, tag, words
 from webui.ui.messages import toast_error
@@ -156,7 +156,7 @@ class SettingsEvents:
         """Set one option back to its default."""
         key = str(json.loads(command or "{}").get("key"))
         if key not in self.tab.controls:
-            return {}
+            return nothing()
         updates = self._update({key: getattr(Settings(), key)}, request)
         return updates | {self.tab.controls[key]: shown_value(self.store.current, key)}
 
@@ -227,8 +227,8 @@ def _control(services: Services, key: str, shape: Mapping[str, Any]) -> Any:  # 
         choices = _run_time_choices(services, info.choices) or []
         return gr.Dropdown(choices=choices, allow_custom_value=True, **shared)
     if "enum" in shape:
-        choices = [(_choice_label(key, name), name) for name in shape["enum"]]
-        return gr.Dropdown(choices=choices, **shared)
+        labelled = [(_choice_label(key, name), name) for name in shape["enum"]]
+        return gr.Dropdown(choices=labelled, **shared)
     if kind == "boolean":
         return gr.Checkbox(**shared)
     if kind in ("integer", "number"):

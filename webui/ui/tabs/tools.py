@@ -10,10 +10,11 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.ui.commands import answer, fill
-from webui.ui.events import BROWSER, QUIET, TELLING, edited
+from webui.ui.drafts import remember_pictures
+from webui.ui.events import BROWSER, QUIET, TELLING, edited, nothing
 from webui.ui.forms.generation import Tab
-from webui.ui.forms.pictures import Source
-from webui.ui.messages import toast, toast_error, toast_warnings
+from webui.ui.forms.pictures import MissingPicture, Source, put_image
+from webui.ui.messages import owner_of, toast_error, toast_warnings
 from webui.ui.pasting import paste
 from webui.ui.tabs.generation import GenerationTab, after
 from webui.ui.widgets.init import wire_resize
@@ -70,7 +71,7 @@ def _wire_paste(services: Services, tab: GenerationTab) -> None:
             filled = paste(services, values.get("prompt") or "", tab.form.tab, values)
         except WebUIError as error:
             toast_error(error, request)
-            return {}
+            return nothing()
         toast_warnings(filled.problems, request)
         return fill(services, tab, filled.values, request)
 
@@ -84,7 +85,7 @@ def _wire_paste(services: Services, tab: GenerationTab) -> None:
     after(services, tab, command)
 
 
-def wire_copies(tabs: Mapping[Tab, GenerationTab]) -> None:
+def wire_copies(services: Services, tabs: Mapping[Tab, GenerationTab]) -> None:
     """Connect the buttons that copy a picture from one field to another."""
     found = {
         name: (tab, picture)
@@ -98,7 +99,7 @@ def wire_copies(tabs: Mapping[Tab, GenerationTab]) -> None:
             sources = tab.pictures.sources
             assert sources is not None
             button.click(
-                _copier(picture, target, receiver, sources),
+                _copier(services, picture, target, sources),
                 picture.component,
                 [receiver.component, sources.tabs, sources.mode],
                 **TELLING,
@@ -108,16 +109,19 @@ def wire_copies(tabs: Mapping[Tab, GenerationTab]) -> None:
             )
 
 
-def _copier(picture: Picture, target: Source, receiver: Picture, sources: Sources) -> Any:  # noqa: ANN401
+def _copier(services: Services, picture: Picture, target: Source, sources: Sources) -> Any:  # noqa: ANN401
+    receiver = sources.pictures[target]
+
     def copy(value: Any, request: gr.Request) -> dict[Any, Any]:  # noqa: ANN401
         try:
             image = picture_of(picture.kind, value)
+            if image is None:
+                raise MissingPicture("init.images", "error.picture")
+            copied: dict[str, str | None] = {target: put_image(services, image)}
         except WebUIError as error:
             toast_error(error, request)
-            return {}
-        if image is None:
-            toast("error.picture", request)
-            return {}
+            return nothing()
+        remember_pictures(services, owner_of(request), sources.tab, copied)
         shown = {receiver.component: receiver.shown(image)}
         return shown | {sources.tabs: gr.update(selected=target), sources.mode: target}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,8 @@ ELEMENT_IDS: dict[Source, str] = {
     "inpaint": "img2maskimg",
     "inpaint_sketch": "inpaint_sketch",
 }
+MASK_OPACITY = 0.7
+"""Of the mask's paint, so that the picture is seen through it."""
 PAINTS = ["#ffffff", "#000000", "#e5484d", "#f5d90a", "#30a46c", "#0090ff", "#8e4ec6", "#a18072"]
 
 
@@ -112,7 +114,7 @@ def add_upload(sources: Sources, name: Source) -> None:
     sources.pictures[name] = Picture(component, "file", _copy_row(name))
 
 
-def add_editor(sources: Sources, name: Source, paints: list[str], size: int) -> None:
+def add_editor(sources: Sources, name: Source, paints: Sequence[Any], size: int) -> None:
     """Draw a sub-tab's editor and what copies from it.
 
     Args:

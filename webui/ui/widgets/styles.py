@@ -119,7 +119,7 @@ class StyleEvents:
                 self.services.styles.save(name or "", prompt, negative)
             except WebUIError as error:
                 toast_error(error, request)
-                return {}
+                return gr.skip()
             toast("styles.saved", request, name=name)
             return self._choices(offered)
 
@@ -130,12 +130,12 @@ class StyleEvents:
 
         def delete(name: str | None, request: gr.Request) -> Any:  # noqa: ANN401
             if name not in self.services.styles.names():
-                return {}
+                return gr.skip()
             try:
                 self.services.styles.delete(name)
             except WebUIError as error:
                 toast_error(error, request)
-                return {}
+                return gr.skip()
             toast("styles.deleted", request, name=name)
             return self._choices(offered)
 
