@@ -144,7 +144,7 @@ class Recorder:
     def _opened(self, facts: JsonObject) -> Image.Image:
         return Image.open(io.BytesIO(self.archive.read(str(facts["path"]))))
 
-    def _infotext(self, batch: Batch, offset: int, notes: Mapping[str, str]) -> str:
+    def _infotext(self, batch: Batch, offset: int, notes: Mapping[str, object]) -> str:
         request, hires = self.request, self.request.hires
         choice = self.sampling.resolve(request.sampler, request.schedule)
         second = None
@@ -166,7 +166,7 @@ class Recorder:
             model_name=self.model_name,
             model_hash=self.model_hash,
             sampling={key: value for key, value in notes.items() if key != REFINED},
-            refiner=notes.get(REFINED),
+            refiner=str(notes[REFINED]) if REFINED in notes else None,
             version=f"Easel {__version__}",
         )
         return to_infotext(request, facts, self.settings)

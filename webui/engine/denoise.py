@@ -78,6 +78,8 @@ class _Embeds:
 class GuidedDenoiser:
     """A `sampling.protocols.Denoiser` over a loaded model; counts its calls.
 
+    `notes` collects what the infotext says of guidance, by key, once it has really happened.
+
     Args:
         parameterization: between the sampler's space and the network.
         space: of the sampler: in sigma space the mask is blended into the answer, in timestep space
@@ -107,7 +109,7 @@ class GuidedDenoiser:
         self._takeover = also.takeover
         self._embeds: dict[tuple[int, ...], _Embeds] = {}
         self.calls = 0
-        self.padded = False
+        self.notes: dict[str, object] = {}
 
     def __call__(self, x: Tensor, level: Tensor) -> Tensor:
         """Guided prediction for latents [B, C, h, w] float32."""
@@ -150,7 +152,7 @@ class GuidedDenoiser:
         if self._image_conditioning is not None:
             x_in = torch.cat([x_in, self._image_conditioning], dim=1)
         timestep = self._parameterization.timestep(level).to(x.device)
-        if self._guidance.uncond.skips(self.calls, self._total_calls, float(level)):
+        if self._leaves_out_negative(level):
             output = self._predict(x_in, timestep, embeds.prompts, embeds.prompts_pooled)
             return self._parameterization.convert(x, output, level), None
         if embeds.joint is not None:
@@ -161,6 +163,18 @@ class GuidedDenoiser:
             output = torch.cat([with_prompt, without])
         answers = self._parameterization.convert(x, output, level)
         return answers[:-1], answers[-1]
+
+    def _leaves_out_negative(self, level: Tensor) -> bool:
+        policy = self._guidance.uncond
+        if not policy.skips(self.calls, self._total_calls, float(level)):
+            return False
+        if policy.skip_early_cond and self.calls / self._total_calls <= policy.skip_early_cond:
+            self.notes["Skip Early CFG"] = policy.skip_early_cond
+        else:
+            self.notes["NGMS"] = policy.s_min_uncond
+            if policy.s_min_uncond_all:
+                self.notes["NGMS all steps"] = True
+        return True
 
     def _predict(
         self, x_in: Tensor, timestep: Tensor, cross: Tensor, pooled: Tensor | None
@@ -209,10 +223,10 @@ class GuidedDenoiser:
         if tokens == negative.shape[0]:
             return crosses, negative
         if options.pad_with_last:
-            self.padded = True
+            self.notes["Pad conds v0"] = True
             return crosses, pad_by_last(negative, tokens)
         if options.pad_with_empty:
-            self.padded = True
+            self.notes["Pad conds"] = True
             longest = max(tokens, negative.shape[0])
             empty = self._model.encode_prompts([""], _PLAIN)[0].cross
             return (

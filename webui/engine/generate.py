@@ -191,12 +191,9 @@ class _Run:
     def _outcome(
         self, pictures: list[Picture], walked: Walked, warnings: tuple[str, ...] = ()
     ) -> Outcome:
-        notes: dict[str, str] = {}
+        notes = dict(walked.notes)
         if walked.model is not self.model and self.task.refiner is not None:
             notes[REFINED] = self.task.refiner.key
-        if walked.padded:
-            v0 = self.task.settings.pad_cond_uncond_v0
-            notes["Pad conds v0" if v0 else "Pad conds"] = "True"
         return Outcome(
             pictures=tuple(pictures),
             is_complete=walked.is_complete,

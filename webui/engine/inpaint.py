@@ -17,7 +17,7 @@ from webui.errors import InvalidRequest
 from webui.families.base import LoadedModel
 from webui.images.color import match_colors
 from webui.images.init_image import PreparedImage, prepare_image
-from webui.images.mask import PreparedMask, fit_to, latent_mask, prepare_mask
+from webui.images.mask import PreparedMask, latent_mask, prepare_mask
 from webui.images.overlay import apply_overlay, mask_composite
 from webui.images.resize import Upscaler
 
@@ -135,6 +135,5 @@ def _mask(task: Task) -> tuple[PreparedMask | None, tuple[str, ...]]:
     assert source is not None
     if init.inpaint is None or source.mask is None:
         return None, ()
-    given = fit_to(source.mask, source.images[0].size)
-    mask = prepare_mask(given, init.inpaint, task.request.size, init.resize_mode)
+    mask = prepare_mask(source.mask, init.inpaint, task.request.size, init.resize_mode)
     return mask, () if mask is not None else (BLANK_MASK,)

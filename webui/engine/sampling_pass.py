@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,13 +55,13 @@ class Walked:
 
     Attributes:
         latents: [B, C, h, w]; the last expectation if the user stopped it.
-        padded: prompt and negative prompt were made equally long.
+        notes: see `GuidedDenoiser.notes`.
         model: the one that ran last: the refiner, if it took over.
     """
 
     latents: Tensor
     is_complete: bool
-    padded: bool
+    notes: Mapping[str, object]
     model: LoadedModel
 
 
@@ -179,8 +180,8 @@ def walk_through(
                 on_step=on_step,
             )
     except Interrupted:
-        return Walked(latest, False, denoiser.padded, denoiser.model)
-    return Walked(latents, True, denoiser.padded, denoiser.model)
+        return Walked(latest, False, denoiser.notes, denoiser.model)
+    return Walked(latents, True, denoiser.notes, denoiser.model)
 
 
 def _takeover(walk: Walk, task: Task, workshop: Workshop) -> Takeover | None:

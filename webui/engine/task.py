@@ -34,7 +34,7 @@ class InitPictures:
 
     Attributes:
         images: one for the whole batch, or one a picture.
-        mask, latent_mask: of any mode; of the first image's size.
+        mask, latent_mask: of any mode and size.
     """
 
     images: tuple[Image.Image, ...]
@@ -114,5 +114,5 @@ class Outcome:
 
     pictures: tuple[Picture, ...]
     is_complete: bool = True
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from torch import nn
 from webui.errors import UnsupportedModel
 from webui.families.base import Header
 from webui.families.ldm_names import unet_name, vae_name
+from webui.families.odd_sizes import double_then_shrink
 
 if TYPE_CHECKING:  # diffusers' networks take seconds to import: they are loaded behind the page
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -193,7 +194,7 @@ def build_unet(params: UNetParams) -> UNet2DConditionModel:
 
     down = ["CrossAttnDownBlock2D" if cross else "DownBlock2D" for cross in params.attention]
     up = ["CrossAttnUpBlock2D" if cross else "UpBlock2D" for cross in params.attention]
-    return UNet2DConditionModel(
+    unet = UNet2DConditionModel(
         in_channels=params.in_channels,
         out_channels=params.out_channels,
         down_block_types=tuple(down),
@@ -205,6 +206,8 @@ def build_unet(params: UNetParams) -> UNet2DConditionModel:
         transformer_layers_per_block=params.transformer_depth,
         use_linear_projection=params.use_linear_in_transformer,
     )
+    double_then_shrink(unet)
+    return unet
 
 
 def build_vae(params: VaeParams, scale_factor: float) -> AutoencoderKL:

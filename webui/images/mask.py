@@ -38,7 +38,7 @@ def prepare_mask(
     """Binarise, invert and blur a mask and find the part to work on.
 
     Args:
-        source: as uploaded, of the first picture's size (see `fit_to`).
+        source: as uploaded, of any size; A1111 does not fit it to the first picture's.
         size: (width, height) of the request.
     Returns: None if only the masked part is to be made anew and the mask is blank: there is nothing
         to inpaint, the caller goes on with plain img2img and says so.
@@ -73,11 +73,6 @@ def to_mask(image: Image.Image, *, rounded: bool = True) -> Image.Image:
         return image.convert("L")
     alpha = image.getchannel("A")
     return alpha.point([255 if value > 128 else 0 for value in range(256)]) if rounded else alpha
-
-
-def fit_to(mask: Image.Image, size: Size) -> Image.Image:
-    """Stretch a mask that was uploaded in another size than its picture."""
-    return mask if mask.size == size else mask.resize(size, Image.Resampling.LANCZOS)
 
 
 def blur(mask: Image.Image, sigma_x: float, sigma_y: float) -> Image.Image:
