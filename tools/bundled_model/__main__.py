@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel
+from torch import Tensor
 
 from tools.bundled_model import (
     batches,
@@ -123,15 +122,13 @@ def stage_evaluate(workspace: Workspace, options: argparse.Namespace) -> None:
     """Draw the hundred prompts and score them; the last line has the figures."""
     torch.set_num_threads(options.threads)
     wanted = load_prompts()
-    drawn_by = _load_networks(workspace)
-    tokenizer = words.load_tokenizer(workspace.tokenizer)
     names = [concept.name for concept in SceneMaker(workspace.sprites, 0).concepts]
     network = judge.classifier(len(names))
     network.load_state_dict(load_weights(workspace.judge))
     network.eval()
-    prompts = [one.prompt for one in wanted]
-    pictures = sampler.draw(drawn_by, tokenizer, prompts)
-    blind = sampler.draw(drawn_by, tokenizer, [""] * len(prompts))
+    drawn_by = _sketches if options.sketches else _pictures
+    pictures = drawn_by(workspace, [one.prompt for one in wanted])
+    blind = drawn_by(workspace, [""] * len(wanted))
     verdicts, unprompted = (
         [
             evaluate.judge_picture(network, names, picture, one)
@@ -148,12 +145,16 @@ def stage_evaluate(workspace: Workspace, options: argparse.Namespace) -> None:
     print(evaluate.score(verdicts, unprompted, len(names)).line())
 
 
-def _load_networks(
-    workspace: Workspace,
-) -> tuple[UNet2DConditionModel, CLIPTextModel, AutoencoderKL]:
-    """The running mean of the training, and the autoencoder."""
-    both, _ = unet.load_mean(workspace)
-    return both.unet, both.text_encoder, vae.load_trained(workspace.vae)
+def _pictures(workspace: Workspace, prompts: list[str]) -> Tensor:
+    made, _ = unet.load_mean(workspace)
+    autoencoder = vae.load_trained(workspace.vae)
+    tokenizer = words.load_tokenizer(workspace.tokenizer)
+    return sampler.draw((made.unet, made.text_encoder, autoencoder), tokenizer, prompts)
+
+
+def _sketches(workspace: Workspace, prompts: list[str]) -> Tensor:
+    sketched = text_encoder.sketch_prompts(workspace, prompts)
+    return sampler.decode_latents(vae.load_trained(workspace.vae), sketched)
 
 
 def _start_ranks(processes: int) -> None:
@@ -213,6 +214,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("judge", stage_judge)
     stage = add("evaluate", stage_evaluate)
     stage.add_argument("--threads", type=int, default=2)
+    stage.add_argument(
+        "--sketches", action="store_true", help="judge the text encoder's sketches, without UNet"
+    )
     stage.add_argument("--sheet", type=Path, help="where to save the pictures on one sheet")
     return parser.parse_args(arguments)
 

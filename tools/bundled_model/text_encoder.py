@@ -12,6 +12,7 @@ cell. The later padding repeats the cells, so that long prompts leave some of th
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from tools.bundled_model.networks import (
     make_text_encoder,
     token_embedding,
 )
+from tools.bundled_model.sampler import encode_prompts
 from tools.bundled_model.state import Workspace, load_weights, save_atomically
 from tools.bundled_model.words import load_tokenizer, read_merges, token_text, vocabulary
 
@@ -128,6 +130,23 @@ def cells(latents: Tensor) -> Tensor:
     batch, channels, height, width = latents.shape
     split = latents.view(batch, channels, GRID, height // GRID, GRID, width // GRID)
     return split.permute(0, 2, 4, 1, 3, 5).reshape(batch, CELLS, -1)
+
+
+def from_cells(cells_: Tensor) -> Tensor:
+    """Put cells together again: [B, 16, 64] to [B, 4, 16, 16]."""
+    side = int((cells_.shape[-1] // 4) ** 0.5)
+    split = cells_.view(-1, GRID, GRID, 4, side, side)
+    return split.permute(0, 3, 1, 4, 2, 5).reshape(-1, 4, GRID * side, GRID * side)
+
+
+@torch.no_grad()
+def sketch_prompts(workspace: Workspace, prompts: Sequence[str]) -> Tensor:
+    """What the text encoder alone makes of prompts: latents [B, 4, 16, 16]."""
+    head = torch.nn.Linear(WIDTH, 64)
+    head.load_state_dict(load_weights(workspace.text_encoder)["head"])
+    tokenizer = load_tokenizer(workspace.tokenizer)
+    words = encode_prompts(tokenizer, load_text_encoder(workspace), prompts)
+    return from_cells(head(words[:, FIRST_CELL:USED_TOKENS]))
 
 
 def sketch_loss(hidden: Tensor, head: torch.nn.Linear, latents: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from tools.bundled_model.state import load_weights, save_atomically
 from tools.bundled_model.text_encoder import (
     cells,
     fresh_text_encoder,
+    from_cells,
     position_table,
     reduce_vectors,
     repeat_cells,
@@ -120,6 +121,11 @@ def test_reduced_vectors_keep_near_things_near() -> None:
 def test_cells_are_read_row_by_row() -> None:
     latents = torch.arange(16.0).view(1, 1, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
     assert cells(latents.expand(2, 4, 16, 16))[1, :, 0].tolist() == list(range(16))
+
+
+def test_cells_are_put_together_again() -> None:
+    latents = torch.randn(2, 4, 16, 16)
+    assert torch.equal(from_cells(cells(latents)), latents)
 
 
 def test_a_right_sketch_has_no_loss() -> None:
