@@ -116,6 +116,8 @@ def test_a_deleted_picture_is_gone(client: TestClient) -> None:
     assert client.get(path).status_code == 200
     assert client.delete(path).status_code == 200
     assert client.get(path).status_code == 404
+    events = story(client, "/internal/jobs/to-delete/events")
+    assert [data["is_gone"] for kind, _, data in events if kind == "image"] == [True]
 
 
 def test_a_finished_job_cannot_be_stopped(client: TestClient, job: Any) -> None:

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e.driver import Driver
 
@@ -37,6 +44,7 @@ BROWSER_FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 START_SECONDS = 180
+TIMEOUT_MILLISECONDS = 60_000
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -106,6 +114,7 @@ def server(data_dir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=TIMEOUT_MILLISECONDS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser_path(), args=BROWSER_FLAGS)
         yield chromium
@@ -152,6 +161,7 @@ def open_page(browser: Browser, server: str, watch: Watch) -> Iterator[Open]:
 
     def opened(**options: Any) -> Driver:
         context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US"} | options)
+        context.set_default_timeout(TIMEOUT_MILLISECONDS)
         contexts.append(context)
         page = context.new_page()
         watch.attach(page)
@@ -160,9 +170,18 @@ def open_page(browser: Browser, server: str, watch: Watch) -> Iterator[Open]:
         return driver
 
     yield opened
+    _stop_all_jobs(contexts, server)
     for context in contexts:
         context.close()
     assert watch.problems == []
+
+
+def _stop_all_jobs(contexts: list[BrowserContext], server: str) -> None:
+    """Leave nothing running, so that a test that fails does not spoil the next."""
+    active = f"{server}/internal/jobs?state=queued&state=loading&state=running"
+    while contexts and (jobs := contexts[0].request.get(active).json()):
+        for job in jobs:
+            contexts[0].request.post(f"{server}/internal/jobs/{job['id']}/cancel")
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.driver import Driver
 
-LONG = {"steps": 150, "width": 256, "height": 256, "batch_count": 1, "batch_size": 1, "seed": 1}
-SHORT = LONG | {"steps": 3, "width": 64, "height": 64}
+LONG = {"steps": 150, "width": 256, "height": 256, "batch_count": 4, "batch_size": 1, "seed": 1}
+SHORT = LONG | {"steps": 3, "width": 64, "height": 64, "batch_count": 1}
 OPTIONS = {"attention": 0.1, "extra": 0.05, "delimiters": ".,\\/!?%^*;:{}=`~() "}
 
 
@@ -41,11 +41,13 @@ def test_escape_interrupts_but_first_closes_what_is_open(easel: Driver) -> None:
     sheet.wait_for(state="detached")
     assert easel.ends() == []
     easel.page.keyboard.press("Escape")
+    easel.page.locator("#txt2img_generate_box[data-state=stopping]").wait_for()
+    easel.page.keyboard.press("Escape")
     assert easel.wait_ends(1)["state"] == "interrupted"
 
 
 def test_alt_enter_skips(easel: Driver) -> None:
-    easel.configure(LONG)
+    easel.configure(LONG | {"batch_count": 1})
     easel.start()
     easel.wait_first_step()
     easel.page.locator("#txt2img_prompt textarea").press("Alt+Enter")

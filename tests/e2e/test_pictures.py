@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from playwright.sync_api import expect
 
+from tests.e2e.conftest import Watch
 from tests.e2e.driver import Driver
 
 SMALL = {"steps": 4, "width": 128, "height": 128, "batch_count": 1, "batch_size": 1, "seed": 11}
@@ -53,7 +54,8 @@ def test_a_dropped_picture_without_settings_says_so(easel: Driver) -> None:
     easel.page.locator(".easel-toast", has_text="no settings").wait_for()
 
 
-def test_a_dropped_non_picture_says_so(easel: Driver) -> None:
+def test_a_dropped_non_picture_says_so(easel: Driver, watch: Watch) -> None:
+    watch.allowed.append("422")
     easel.drop("#txt2img_prompt textarea", b"\x89PNG\r\n\x1a\nbroken")
     easel.page.locator(".easel-toast").first.wait_for()
 

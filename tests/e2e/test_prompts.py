@@ -48,7 +48,7 @@ def test_scripts_of_others_have_a_stable_surface(easel: Driver) -> None:
       prompt.insert(', red');
       stop();
       prompt.set('later');
-      return [prompt.get(), seen[seen.length - 1], window.easel.v1.settings.get('send_seed'),
+      return [prompt.get(), seen[seen.length - 1], window.easel.v1.settings.get('keyedit_move'),
         window.easel.v1.settings.get('nosuch', 3)];
     }"""
     )

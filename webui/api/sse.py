@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -34,14 +34,24 @@ def event_data(event: Event) -> dict[str, Any]:
     return data
 
 
-async def encoded_events(subscription: Subscription) -> AsyncIterator[bytes]:
-    """A job's events as bytes; a comment where nothing happened for a while."""
+IsThere = Callable[[Mapping[str, Any]], bool]
+"""Whether the file of a picture with these facts exists."""
+
+
+async def encoded_events(subscription: Subscription, is_there: IsThere) -> AsyncIterator[bytes]:
+    """A job's events as bytes; a comment where nothing happened for a while.
+
+    Pictures whose files were deleted since are told with `is_gone`.
+    """
     yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
     async for event in subscription:
         if event.type is EventType.SILENCE:
             yield b": silence\n\n"
         else:
-            yield encode(event.type.value, event_data(event), event.seq)
+            data = event_data(event)
+            if event.type is EventType.IMAGE and not is_there(data):
+                data["is_gone"] = True
+            yield encode(event.type.value, data, event.seq)
 
 
 def stream(chunks: AsyncIterator[bytes]) -> StreamingResponse:

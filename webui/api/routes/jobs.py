@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
@@ -89,7 +90,11 @@ def get_events(
     subscription = services.queue.subscribe(
         job_id, asker.owner, after=last_event_id, timeout_seconds=SILENCE_SECONDS
     )
-    return stream(encoded_events(subscription))
+
+    def is_there(facts: Mapping[str, Any]) -> bool:
+        return (services.paths.data / str(facts.get("path", ""))).is_file()
+
+    return stream(encoded_events(subscription, is_there))
 
 
 @router.get("/{job_id}/preview")

@@ -6,7 +6,7 @@
  */
 
 import { setting, t } from "./dom.js";
-import { JobView, latestJobs } from "./jobs.js";
+import { JobView, isOver, latestJobs } from "./jobs.js";
 import { toast } from "./messages.js";
 import { TABS, currentTab } from "./tabs.js";
 
@@ -111,14 +111,17 @@ function clearRefusal(tab) {
   }
 }
 
-/** Follow a job in a tab; `isFirst`: of a new batch, whose pictures replace the last one's. */
-function follow(tab, id, isFirst) {
+/**
+ * Follow a job in a tab. `isFirst`: of a new batch, whose pictures replace the last one's; `isOld`:
+ * it was over before, so that nobody needs to be told of it.
+ */
+function follow(tab, id, isFirst, isOld = false) {
   const state = states.get(tab);
   state.job?.leave();
   state.asked = null;
   const view = new JobView(id, tab, (changedView) => {
     if (state.job === changedView) progressed(tab, changedView);
-  });
+  }, isOld);
   if (isFirst) Object.assign(state, { made: [], ahead: [] });
   state.made.push(view);
   state.job = view;
@@ -213,7 +216,7 @@ export function busyTab() {
 export async function reattach() {
   try {
     for (const [tab, job] of await latestJobs()) {
-      if (!states.get(tab).job) follow(tab, job.alias || job.id, true);
+      if (!states.get(tab).job) follow(tab, job.alias || job.id, true, isOver(job.state));
     }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // not reachable: the status line says so

@@ -11,6 +11,11 @@ const OVER = new Set(["done", "failed", "interrupted", "parked"]);
 const HANDLERS = new Map([["start", new Set()], ["step", new Set()], ["image", new Set()],
   ["end", new Set()]]);
 
+/** Whether nothing more will happen to a job in this state. */
+export function isOver(state) {
+  return OVER.has(state);
+}
+
 /** Tab that a job was submitted from; null for those of the API. */
 export function tabOf(job) {
   const match = /^([a-z0-9]+)-[0-9a-f]{32}$/.exec(job.alias || "");
@@ -36,18 +41,18 @@ function tell(kind, detail) {
 }
 
 /**
- * One job. `changed(view, kind)` is called after every event.
+ * One job. `changed(view, kind)` is called after every event; of an old one nobody else is told.
  *
  * The view: id (as it was submitted), jobId (the server's), tab, state, position, eta, fraction,
  * text, step, steps, pass, passes, preview (address or null), images (by index), warnings, error,
  * isOver.
  */
 export class JobView {
-  constructor(id, tab, changed) {
+  constructor(id, tab, changed, isOld = false) {
     Object.assign(this, {
       id, tab, state: "queued", position: null, eta: null, fraction: 0, text: "", step: 0, steps: 0,
       pass: 0, passes: 1, preview: null, images: new Map(), warnings: [], error: null,
-      isOver: false, jobId: null,
+      isOver: false, jobId: null, isOld,
     });
     this.changed = changed;
     this.stream = new Stream(
@@ -74,6 +79,10 @@ export class JobView {
     this.read(kind, event);
     if (this.isOver) this.stream.close();
     this.changed(this, kind);
+    if (!this.isOld) this.announce(kind, event);
+  }
+
+  announce(kind, event) {
     const detail = { job: this.id, tab: this.tab, ...event };
     if (kind === "running") tell("start", detail);
     else if (kind === "step" || kind === "image") tell(kind, detail);
@@ -108,7 +117,7 @@ export class JobView {
         break;
       case "image":
         this.preview = null;
-        this.images.set(event.index, event);
+        this.images.set(event.index, { ...event, isGone: Boolean(event.is_gone) });
         break;
       case "warning":
         this.warnings.push(event.text);

@@ -1,7 +1,7 @@
 /** The handle between controls and results: drag, arrow keys, double click; remembered. */
 
 const KEY = "easel.left";
-const LEAST = 360;
+const LEAST = 460;
 const LEAST_RIGHT = 320;
 const STEP = 24;
 
