@@ -17,6 +17,7 @@ from webui.ui.forms.generation import TABS, Tab, control_names
 from webui.ui.icons import mask_css
 from webui.ui.loading import PageEvents
 from webui.ui.locale import ASSETS, LANGUAGES, label, translations
+from webui.ui.messages import Toasts
 from webui.ui.picture_drafts import wire_pictures
 from webui.ui.tabs import img2img, inpaint, png_info, settings, txt2img
 from webui.ui.tabs.generation import GenerationTab, wire
@@ -68,7 +69,8 @@ def build(services: Services) -> Page:
     with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True) as blocks:
         top = header.draw(services)
         browser, command = hidden("easel_settings"), hidden("settings_command")
-        wires = {tab: Wires.draw(tab) for tab in TABS}
+        toasts = Toasts.draw()
+        wires = {tab: Wires.draw(tab, toasts) for tab in TABS}
         dialogs = {tab: draw_dialog(tab) for tab in TABS}
         tabs: dict[Tab, GenerationTab] = {}
         tab_row = {"overflow_behavior": "wrap", "elem_classes": ["easel-tabs"]}
@@ -79,7 +81,7 @@ def build(services: Services) -> Page:
             with gr.Tab(label("tab.pnginfo"), id="pnginfo", elem_id="tab_pnginfo"):
                 info = png_info.draw()
             with gr.Tab(label("tab.settings"), id="settings", elem_id="tab_settings") as opened:
-                options = settings.draw(services, browser, command)
+                options = settings.draw(services, browser, command, toasts)
         dropdowns = [tab.form.controls["styles"] for tab in tabs.values()]
         for name, tab in tabs.items():
             wire(services, tab)
@@ -88,7 +90,7 @@ def build(services: Services) -> Page:
         wire_copies(services, tabs)
         png_info.wire(services, info, tabs)
         SettingsEvents(services, options).wire(opened)
-        PageEvents(services, top, tabs, browser).wire(blocks)
+        PageEvents(services, top, tabs, browser, toasts).wire(blocks)
     return Page(blocks, make_theme(), stylesheet(), head(services, tabs), translations())
 
 
@@ -110,9 +112,11 @@ def head(services: Services, tabs: Mapping[Tab, GenerationTab]) -> str:
     }
     written = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
     return (
+        '<link rel="stylesheet" href="./internal/assets/page.css">'
         f"<script>window.EASEL = {written};</script>"
         '<script src="./internal/assets/boot.js"></script>'
         '<script type="module" src="./internal/assets/easel.js"></script>'
+        '<script type="module" src="./internal/assets/aspect.js"></script>'
     )
 
 

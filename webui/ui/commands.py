@@ -12,7 +12,7 @@ from webui.errors import BadImage, WebUIError
 from webui.ui.drafts import remember, remember_pictures
 from webui.ui.events import nothing
 from webui.ui.forms.generation import Values
-from webui.ui.messages import owner_of, toast_error, toast_warnings
+from webui.ui.messages import owner_of
 from webui.ui.pasting import paste, sent
 from webui.ui.results import Result, finished
 
@@ -38,8 +38,7 @@ def answer(services: Services, tab: GenerationTab) -> Callable[..., Any]:
         try:
             return _act(services, tab, command, values, request)
         except WebUIError as error:
-            toast_error(error, request)
-            return nothing()
+            return tab.wires.toasts.error(error, request)
 
     return answered
 
@@ -54,8 +53,8 @@ def _act(
     match command.get("do"):
         case "paste":
             filled = paste(services, str(command.get("text", "")), tab.form.tab, values)
-            toast_warnings(filled.problems, request)
-            return fill(services, tab, filled.values, request)
+            notes = tab.wires.toasts.notes(filled.problems)
+            return fill(services, tab, filled.values, request) | notes
         case "receive":
             return _receive(services, tab, command, values, request)
         case "seed" | "subseed" as name:

@@ -16,11 +16,6 @@ QUIET: Mapping[str, Any] = MappingProxyType(
 )
 """Answers at once and shows nothing by itself."""
 
-TELLING: Mapping[str, Any] = MappingProxyType(
-    {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-)
-"""May show a toast: Gradio sends those only along its queue."""
-
 
 def edited(control: Any) -> Any:  # noqa: ANN401 - a Gradio trigger
     """The event that says that the user edited a control.

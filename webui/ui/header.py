@@ -38,7 +38,7 @@ def draw(services: Services) -> Header:
         with gr.Row(elem_id="quicksettings", elem_classes=["easel-quick"]):
             checkpoint = gr.Dropdown(
                 choices=checkpoint_choices(services),
-                value=services.settings.current.sd_model_checkpoint or None,
+                value=services.model_status().title or None,
                 label=label("header.checkpoint"),
                 show_label=True,
                 container=True,

@@ -9,10 +9,10 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.ui.drafts import recall
-from webui.ui.events import BROWSER, QUIET, TELLING
+from webui.ui.events import BROWSER, QUIET
 from webui.ui.forms.generation import Tab, Values
 from webui.ui.header import Header, badge_html, checkpoint_choices
-from webui.ui.messages import owner_of, toast_error
+from webui.ui.messages import Toasts, owner_of
 from webui.ui.tabs.generation import GenerationTab, after
 from webui.ui.tabs.settings import for_browser
 
@@ -31,8 +31,10 @@ class PageEvents:
         header: Header,
         tabs: Mapping[Tab, GenerationTab],
         browser: Any,  # noqa: ANN401 - a gr.Textbox
+        toasts: Toasts,
     ) -> None:
-        self.services, self.header, self.tabs, self.browser = services, header, tabs, browser
+        self.services, self.header, self.tabs = services, header, tabs
+        self.browser, self.toasts = browser, toasts
 
     def wire(self, blocks: Any) -> None:  # noqa: ANN401 - a gr.Blocks
         """Connect the events."""
@@ -54,8 +56,8 @@ class PageEvents:
         chosen = header.checkpoint.input(
             self.choose,
             inputs={header.checkpoint, *sides},
-            outputs=[header.checkpoint, header.badge, *sides],
-            **TELLING,
+            outputs=[header.checkpoint, header.badge, self.toasts.field, *sides],
+            **QUIET,
         )
         for tab in self.tabs.values():
             after(self.services, tab, chosen)
@@ -107,8 +109,7 @@ class PageEvents:
         try:
             self.services.select_checkpoint(title)
         except WebUIError as error:
-            toast_error(error, request)
-            return self._header()
+            return self._header() | self.toasts.error(error, request)
         native = self._native(title)
         updates: dict[Any, Any] = {self.header.badge: badge_html(self.services, title)}
         if native is None:

@@ -1,15 +1,20 @@
-"""Sentences for the user: toasts in the browser's language, and whose browser it is."""
+"""Sentences for the user in the browser's language, and whose browser it is."""
 
 from __future__ import annotations
 
-import html
+import json
+import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
 from webui.errors import InvalidRequest, WebUIError
+from webui.ui.events import BROWSER
 from webui.ui.forms.pictures import MissingPicture
 from webui.ui.locale import language_of, sentence
+from webui.ui.widgets.hidden import hidden
 
 OWNER_LOCAL = "local"
 
@@ -26,27 +31,40 @@ def explain(error: WebUIError, request: gr.Request) -> str:
     return str(error)
 
 
-def toast_error(error: WebUIError, request: gr.Request) -> str:
-    """Show an error as a toast; returns its sentence."""
-    text = explain(error, request)
-    gr.Warning(html.escape(text), title=sentence(language_of(request), "toast.error"), duration=8)
-    return text
-
-
-def toast_warnings(texts: Iterable[str], request: gr.Request) -> None:
-    """Show what was changed or left out, one toast for all."""
-    joined = "<br>".join(html.escape(text) for text in texts)
-    if joined:
-        gr.Info(joined, title=sentence(language_of(request), "toast.note"), duration=8)
-
-
-def toast(key: str, request: gr.Request, **values: object) -> None:
-    """Say that something was done."""
-    escaped = {name: html.escape(str(value)) for name, value in values.items()}
-    title = sentence(language_of(request), "toast.note")
-    gr.Info(sentence(language_of(request), key, **escaped), title=title, duration=3)
-
-
 def field_of(error: WebUIError) -> str:
     """Name of the request's field that an error is about; '' if it is about none."""
     return error.field if isinstance(error, InvalidRequest) else ""
+
+
+@dataclass(frozen=True)
+class Toasts:
+    """Short notes at the page's edge.
+
+    Gradio's own go along its queue alone, which answers late; these are the value of a hidden field
+    that an event names among its outputs.
+    """
+
+    field: Any
+
+    @classmethod
+    def draw(cls) -> Toasts:
+        """Draw the hidden field."""
+        field = hidden("easel_toast")
+        field.change(inputs=field, js="(text) => window.EASEL.say(text)", **BROWSER)
+        return cls(field)
+
+    def error(self, error: WebUIError, request: gr.Request) -> dict[Any, Any]:
+        """The update that tells of an error."""
+        return self._say(explain(error, request))
+
+    def notes(self, texts: Iterable[str]) -> dict[Any, Any]:
+        """The update that tells what was changed or left out; {} if nothing was."""
+        joined = "\n".join(texts)
+        return self._say(joined) if joined else {}
+
+    def done(self, key: str, request: gr.Request, **values: object) -> dict[Any, Any]:
+        """The update that says that something was done."""
+        return self._say(sentence(language_of(request), key, **values))
+
+    def _say(self, text: str) -> dict[Any, Any]:
+        return {self.field: json.dumps({"text": text, "nonce": uuid.uuid4().hex})}

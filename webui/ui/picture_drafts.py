@@ -10,10 +10,10 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.ui.drafts import recall_pictures, remember_pictures
-from webui.ui.events import QUIET, TELLING
+from webui.ui.events import QUIET, nothing
 from webui.ui.forms.generation import Tab
 from webui.ui.forms.pictures import Source, background, put_image
-from webui.ui.messages import owner_of, toast_error
+from webui.ui.messages import owner_of
 from webui.ui.widgets.sources import Kind, Picture
 
 if TYPE_CHECKING:
@@ -26,19 +26,22 @@ def wire_pictures(services: Services, tab: GenerationTab, blocks: Any) -> None: 
     sources = tab.pictures.sources
     if sources is None:
         return
+    said = [tab.wires.toasts.field]
     for name, picture in sources.pictures.items():
-        keep = _keeper(services, tab.form.tab, name, picture.kind)
+        keep = _keeper(services, tab, name, picture.kind)
         component = picture.component
         if picture.kind == "file":
-            component.change(keep, component, **TELLING)
+            component.change(keep, component, said, **QUIET)
         else:
-            gr.on([component.upload, component.clear], keep, component, **TELLING)
+            gr.on([component.upload, component.clear], keep, component, said, **QUIET)
     outputs = [picture.component for picture in sources.pictures.values()]
     blocks.load(_restorer(services, tab.form.tab, sources.pictures), outputs=outputs, **QUIET)
 
 
-def _keeper(services: Services, tab: Tab, name: Source, kind: Kind) -> Callable[..., None]:
-    def keep(value: Any, request: gr.Request) -> None:  # noqa: ANN401 - a component's value
+def _keeper(
+    services: Services, tab: GenerationTab, name: Source, kind: Kind
+) -> Callable[..., dict[Any, Any]]:
+    def keep(value: Any, request: gr.Request) -> dict[Any, Any]:  # noqa: ANN401
         picture = None
         try:
             if kind == "file" and value:
@@ -46,9 +49,9 @@ def _keeper(services: Services, tab: Tab, name: Source, kind: Kind) -> Callable[
             elif kind == "editor" and value and value.get("background") is not None:
                 picture = put_image(services, background(value))
         except WebUIError as error:
-            toast_error(error, request)
-            return
-        remember_pictures(services, owner_of(request), tab, {name: picture})
+            return tab.wires.toasts.error(error, request)
+        remember_pictures(services, owner_of(request), tab.form.tab, {name: picture})
+        return nothing()
 
     return keep
 
@@ -64,6 +67,6 @@ def _restorer(services: Services, tab: Tab, fields: Mapping[Source, Picture]) ->
                 updates[picture.component] = picture.shown(services.pictures.open(kept[name]))
             except WebUIError:
                 continue
-        return updates or gr.skip()
+        return updates or nothing()
 
     return restore

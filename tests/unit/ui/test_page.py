@@ -23,6 +23,7 @@ from webui.ui.commands import answer
 from webui.ui.drafts import recall, remember
 from webui.ui.forms.generation import TABS, Tab, control_names, defaults
 from webui.ui.loading import PageEvents
+from webui.ui.messages import Toasts
 from webui.ui.tabs import img2img, inpaint, png_info, settings, txt2img
 from webui.ui.tabs.generation import GenerationTab, submit_event
 from webui.ui.tabs.settings import IN_HEADER, SettingsEvents, SettingsTab
@@ -100,10 +101,15 @@ def request_of(**cookies: str) -> gr.Request:
     return gr.Request(headers={}, cookies=cookies)
 
 
+def said(updates: dict[Any, Any], toasts: Toasts) -> str:
+    """The note that an event shows."""
+    return str(json.loads(updates[toasts.field])["text"])
+
+
 def drawn(services: Services, name: Tab) -> GenerationTab:
     def draw() -> GenerationTab:
         with gr.Blocks():
-            return DRAWERS[name](services, Wires.draw(name))
+            return DRAWERS[name](services, Wires.draw(name, Toasts.draw()))
 
     return in_loop(draw)
 
@@ -237,15 +243,15 @@ def test_a_picture_that_was_sent_lands_in_the_tab_s_first_field(services: Servic
 def test_another_owner_s_picture_is_not_sent(services: Services) -> None:
     tab = drawn(services, "img2img")
     command = json.dumps({"do": "receive", "job": "nobody's", "index": 0})
-    with pytest.warns(UserWarning, match="job"):
-        updates = answer(services, tab)(given(tab) | {tab.wires.command: command}, request_of())
-    assert updates == gr.skip()
+    updates = answer(services, tab)(given(tab) | {tab.wires.command: command}, request_of())
+    assert list(updates) == [tab.wires.toasts.field]
+    assert "job" in said(updates, tab.wires.toasts)
 
 
 def settings_tab(services: Services) -> SettingsEvents:
     def draw() -> SettingsTab:
         with gr.Blocks():
-            return settings.draw(services, hidden("for_browser"), hidden("command"))
+            return settings.draw(services, hidden("for_browser"), hidden("command"), Toasts.draw())
 
     return SettingsEvents(services, in_loop(draw))
 
@@ -273,9 +279,9 @@ def test_a_changed_setting_holds_at_once_and_can_be_reset(services: Services) ->
 def test_a_value_that_does_not_fit_is_refused_and_taken_back(services: Services) -> None:
     events = settings_tab(services)
     control = events.tab.controls["grid_background_color"]
-    with pytest.warns(UserWarning, match="grid_background_color"):
-        updates = events.apply({control: "red"}, request_of())
-    assert updates == {control: "#ffffff"}
+    updates = events.apply({control: "red"}, request_of())
+    assert updates[control] == "#ffffff"
+    assert "grid_background_color" in said(updates, events.tab.toasts)
 
 
 def test_an_emptied_number_keeps_the_setting(services: Services) -> None:
@@ -293,30 +299,28 @@ def test_the_browser_is_told_the_settings_that_it_needs(services: Services) -> N
 def style_events(services: Services) -> StyleEvents:
     def draw() -> StyleEvents:
         with gr.Blocks():
-            tab = DRAWERS["txt2img"](services, Wires.draw("txt2img"))
+            tab = DRAWERS["txt2img"](services, Wires.draw("txt2img", Toasts.draw()))
             return StyleEvents(services, tab, draw_dialog("txt2img"))
 
     return in_loop(draw)
 
 
-def test_styles_are_saved_chosen_written_and_deleted(
-    services: Services, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_styles_are_saved_chosen_written_and_deleted(services: Services) -> None:
     events = style_events(services)
     dropdown = events.tab.form.controls["styles"]
     updates = events.saver([dropdown])("Neon", "{prompt}, neon", "dull", request_of())
     assert updates[dropdown]["choices"] == ["Neon"]
+    assert said(updates, events.toasts) == "The style Neon is saved."
     assert events.pick("Neon") == ("{prompt}, neon", "dull")
     assert events.pick("unknown") == ("", "")
     assert events.write("a cat", "", ["Neon"]) == ("a cat, neon", "dull", [])
     assert events.deleter([dropdown])("Neon", request_of())[dropdown]["choices"] == []
-    assert "The style Neon is saved." in capsys.readouterr().out
 
 
 def test_a_style_without_a_name_is_refused(services: Services) -> None:
     events = style_events(services)
-    with pytest.warns(UserWarning, match="name"):
-        assert events.saver([])("", "x", "", request_of()) == gr.skip()
+    updates = events.saver([])("", "x", "", request_of())
+    assert "name" in said(updates, events.toasts)
     assert services.styles.names() == []
 
 
@@ -336,8 +340,9 @@ def page_events(services: Services) -> PageEvents:
     def draw() -> PageEvents:
         with gr.Blocks():
             top = header.draw(services)
-            tabs = {name: DRAWERS[name](services, Wires.draw(name)) for name in TABS}
-            return PageEvents(services, top, tabs, hidden("easel_settings"))
+            toasts = Toasts.draw()
+            tabs = {name: DRAWERS[name](services, Wires.draw(name, toasts)) for name in TABS}
+            return PageEvents(services, top, tabs, hidden("easel_settings"), toasts)
 
     return in_loop(draw)
 
@@ -380,8 +385,8 @@ def test_an_unknown_checkpoint_is_told_and_the_former_shown(services: Services) 
     events = page_events(services)
     with pytest.raises(ModelNotFound):
         services.select_checkpoint("no such file")
-    with pytest.warns(UserWarning, match="no such file"):
-        updates = events.choose({events.header.checkpoint: "no such file"}, request_of())
+    updates = events.choose({events.header.checkpoint: "no such file"}, request_of())
+    assert "no such file" in said(updates, events.toasts)
     assert updates[events.header.checkpoint]["value"] == services.model_status().title
 
 

@@ -152,6 +152,11 @@
     document.dispatchEvent(new CustomEvent("easel:settings", { detail: settings }));
   };
 
+  /** Show a note that Python made. */
+  EASEL.say = (text) => {
+    if (text) window.easel?.v1?.toast?.(JSON.parse(text).text);
+  };
+
   // --- header, dialogs, Settings tab ---
 
   /** Put a value into a hidden field of Python's, as if it had been typed. */
@@ -174,6 +179,8 @@
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     const button = target?.closest("button");
+    const generates = button?.id.match(/^(txt2img|img2img|inpaint)_generate$/);
+    if (generates) window.easel?.v1?.submitting?.(generates[1]);
     if (button && clicks[button.id]) clicks[button.id](button);
     const reset = target?.closest("[data-reset]");
     if (reset) send("settings_command", { do: "reset", key: reset.dataset.reset });
@@ -224,7 +231,17 @@
     });
   };
 
+  /** Gradio may have asked for the browser's language before this script ran. */
+  async function correctLanguage() {
+    const locale = await gradioLocale().catch(() => null);
+    if (!locale) return;
+    let asked;
+    locale.subscribe((now) => { asked = now; })();
+    if (asked !== language) locale.set(language);
+  }
+
   function start() {
+    correctLanguage();
     applyTheme();
     guard.observe(document.body, { attributes: true, attributeFilter: ["class"] });
     translate(document.body);

@@ -125,7 +125,6 @@ def wire(services: Services, tab: GenerationTab) -> None:
 def _wire_generate(services: Services, tab: GenerationTab) -> None:
     name = tab.form.tab
     click, wires = tab.prompts.generate.click, tab.wires
-    click(js=f"() => window.easel.v1.submitting('{name}')", **BROWSER)
     click(
         submit_event(services, tab),
         inputs={*tab.controls, *tab.pictures.components},

@@ -14,10 +14,11 @@ from webui.errors import WebUIError
 from webui.image_files.infotext import split_infotext
 from webui.ui.commands import fill
 from webui.ui.drafts import remember_pictures
-from webui.ui.events import BROWSER, TELLING, nothing
+from webui.ui.events import BROWSER, QUIET, nothing
 from webui.ui.forms.generation import TABS, Tab
+from webui.ui.forms.pictures import MissingPicture
 from webui.ui.locale import label, span, tag
-from webui.ui.messages import owner_of, toast, toast_error, toast_warnings
+from webui.ui.messages import owner_of
 from webui.ui.pasting import paste
 from webui.ui.widgets.hidden import hidden
 from webui.ui.widgets.sources import upload
@@ -68,35 +69,35 @@ def draw() -> PngInfo:
 def wire(services: Services, info: PngInfo, tabs: Mapping[Tab, GenerationTab]) -> None:
     """Connect the tab's events."""
 
-    def read(path: str | None, request: gr.Request) -> tuple[str, str]:
+    def read(path: str | None, request: gr.Request) -> dict[Any, Any]:
+        empty = {info.table: _empty("pnginfo.empty"), info.infotext: ""}
         if not path:
-            return _empty("pnginfo.empty"), ""
+            return empty
         try:
             found = services.picture_info(Path(path).read_bytes())
         except WebUIError as error:
-            toast_error(error, request)
-            return _empty("pnginfo.empty"), ""
-        return table_html(found), found.infotext or ""
+            return empty | toasts.error(error, request)
+        return {info.table: table_html(found), info.infotext: found.infotext or ""}
 
-    info.image.change(read, info.image, [info.table, info.infotext], **TELLING)
+    toasts = tabs["txt2img"].wires.toasts
+    info.image.change(read, info.image, [info.table, info.infotext, toasts.field], **QUIET)
     for name, tab in tabs.items():
         _wire_send(services, info, name, tab)
 
 
 def _wire_send(services: Services, info: PngInfo, name: Tab, tab: GenerationTab) -> None:
-    sources = tab.pictures.sources
+    sources, toasts = tab.pictures.sources, tab.wires.toasts
 
     def send(given: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
         updates: dict[Any, Any] = {}
         path, infotext = given[info.image], given[info.infotext]
-        if not path:
-            toast("error.picture", request)
-            return nothing()
         try:
+            if not path:
+                raise MissingPicture("init.images", "error.picture")
             if infotext:
                 filled = paste(services, infotext, name, tab.form.values(given))
-                toast_warnings(filled.problems, request)
                 updates |= fill(services, tab, filled.values, request)
+                updates |= toasts.notes(filled.problems)
             if sources is not None:
                 picture = services.pictures.put(Path(path).read_bytes())
                 target = sources.pictures[sources.first]
@@ -106,16 +107,15 @@ def _wire_send(services: Services, info: PngInfo, name: Tab, tab: GenerationTab)
                 updates |= {sources.tabs: gr.update(selected=sources.first)}
                 updates[sources.mode] = sources.first
         except WebUIError as error:
-            toast_error(error, request)
-            return nothing()
+            return toasts.error(error, request)
         return updates or nothing()
 
-    outputs = list(tab.controls)
+    outputs = [*tab.controls, toasts.field]
     if sources is not None:
         outputs += [sources.pictures[sources.first].component, sources.tabs, sources.mode]
-    info.send[name].click(
-        send, {info.image, info.infotext, *tab.controls}, outputs, **TELLING
-    ).then(js=f"() => window.easel.v1.show('{name}')", **BROWSER)
+    info.send[name].click(send, {info.image, info.infotext, *tab.controls}, outputs, **QUIET).then(
+        js=f"() => window.easel.v1.show('{name}')", **BROWSER
+    )
 
 
 def _empty(key: str) -> str:

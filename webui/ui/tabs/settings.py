@@ -12,10 +12,10 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.settings import Settings, option_info, sections
-from webui.ui.events import BROWSER, QUIET, TELLING, edited, nothing
+from webui.ui.events import BROWSER, QUIET, edited, nothing
 from webui.ui.icons import svg
 from webui.ui.locale import label, span, tag, words
-from webui.ui.messages import toast_error
+from webui.ui.messages import Toasts
 from webui.ui.widgets.hidden import hidden
 
 if TYPE_CHECKING:
@@ -58,9 +58,10 @@ class SettingsTab:
     changed: Any
     command: Any
     for_browser: Any
+    toasts: Toasts
 
 
-def draw(services: Services, for_browser: Any, command: Any) -> SettingsTab:  # noqa: ANN401
+def draw(services: Services, for_browser: Any, command: Any, toasts: Toasts) -> SettingsTab:  # noqa: ANN401
     """Draw the tab.
 
     Args:
@@ -87,7 +88,7 @@ def draw(services: Services, for_browser: Any, command: Any) -> SettingsTab:  # 
                         if key != IN_HEADER and _has_choices(services, key):
                             controls[key] = _row(services, key, shape[key])
     changed = hidden("settings_changed", changed_keys(services.settings.current))
-    return SettingsTab(controls, search, changed, command, for_browser)
+    return SettingsTab(controls, search, changed, command, for_browser, toasts)
 
 
 def changed_keys(settings: Settings) -> str:
@@ -121,13 +122,13 @@ class SettingsEvents:
             opened: the tab; when it is opened its controls show what holds now.
         """
         tab, controls = self.tab, list(self.tab.controls.values())
-        outputs = [*controls, tab.changed, tab.for_browser]
+        outputs = [*controls, tab.changed, tab.for_browser, tab.toasts.field]
         commits = [_committed(control) for control in controls]
-        once = {"trigger_mode": "always_last", **TELLING}
+        once = {"trigger_mode": "always_last", **QUIET}
         for event in (
             opened.select(self.show, outputs=outputs, **QUIET),
             gr.on(commits, self.apply, inputs=set(controls), outputs=outputs, **once),
-            edited(tab.command)(self.reset, tab.command, outputs, **TELLING),
+            edited(tab.command)(self.reset, tab.command, outputs, **QUIET),
         ):
             self._tell_browser(event)
         search = "(query) => window.EASEL.filterSettings(query)"
@@ -165,8 +166,8 @@ class SettingsEvents:
         try:
             return self._facts(self.store.update(changes))
         except WebUIError as error:
-            toast_error(error, request)
-            return {self.tab.controls[key]: shown_value(before, key) for key in changes}
+            kept = {self.tab.controls[key]: shown_value(before, key) for key in changes}
+            return kept | self.tab.toasts.error(error, request)
 
     def _facts(self, settings: Settings) -> dict[Any, Any]:
         changed, browser = changed_keys(settings), for_browser(settings)

@@ -11,15 +11,15 @@ import gradio as gr
 from webui.errors import WebUIError
 from webui.ui.commands import answer, fill
 from webui.ui.drafts import remember_pictures
-from webui.ui.events import BROWSER, QUIET, TELLING, edited, nothing
+from webui.ui.events import BROWSER, QUIET, edited
 from webui.ui.forms.generation import Tab
 from webui.ui.forms.pictures import MissingPicture, Source, put_image
-from webui.ui.messages import owner_of, toast_error, toast_warnings
+from webui.ui.messages import owner_of
 from webui.ui.pasting import paste
 from webui.ui.tabs.generation import GenerationTab, after
 from webui.ui.widgets.init import wire_resize
 from webui.ui.widgets.size import preset
-from webui.ui.widgets.sources import TAB_OF, Picture, Sources, picture_of
+from webui.ui.widgets.sources import TAB_OF, Picture, picture_of
 from webui.ui.widgets.styles import StyleEvents, StylesDialog
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def wire_tools(
     _wire_clear(tab, remembered)
     _wire_paste(services, tab)
     if tab.pictures.sources is not None and tab.pictures.resize is not None:
-        measured = wire_resize(tab.pictures.sources, controls, tab.pictures.resize)
+        measured = wire_resize(
+            tab.pictures.sources, controls, tab.pictures.resize, tab.wires.toasts
+        )
         remembered(measured)
 
 
@@ -70,17 +72,16 @@ def _wire_paste(services: Services, tab: GenerationTab) -> None:
         try:
             filled = paste(services, values.get("prompt") or "", tab.form.tab, values)
         except WebUIError as error:
-            toast_error(error, request)
-            return nothing()
-        toast_warnings(filled.problems, request)
-        return fill(services, tab, filled.values, request)
+            return wires.toasts.error(error, request)
+        notes = wires.toasts.notes(filled.problems)
+        return fill(services, tab, filled.values, request) | notes
 
-    after(services, tab, tab.prompts.paste.click(pasted, set(controls), controls, **TELLING))
-    outputs, sources = list(controls), tab.pictures.sources
+    outputs, sources = [*controls, wires.toasts.field], tab.pictures.sources
+    after(services, tab, tab.prompts.paste.click(pasted, set(controls), list(outputs), **QUIET))
     if sources is not None:
         outputs += [sources.pictures[sources.first].component, sources.tabs, sources.mode]
     command = edited(wires.command)(
-        answer(services, tab), {wires.command, *controls}, outputs, **TELLING
+        answer(services, tab), {wires.command, *controls}, outputs, **QUIET
     )
     after(services, tab, command)
 
@@ -99,17 +100,19 @@ def wire_copies(services: Services, tabs: Mapping[Tab, GenerationTab]) -> None:
             sources = tab.pictures.sources
             assert sources is not None
             button.click(
-                _copier(services, picture, target, sources),
+                _copier(services, picture, target, tab),
                 picture.component,
-                [receiver.component, sources.tabs, sources.mode],
-                **TELLING,
+                [receiver.component, sources.tabs, sources.mode, tab.wires.toasts.field],
+                **QUIET,
             ).then(
                 js=f"() => window.easel.v1.show('{TAB_OF[target]}')",
                 **BROWSER,
             )
 
 
-def _copier(services: Services, picture: Picture, target: Source, sources: Sources) -> Any:  # noqa: ANN401
+def _copier(services: Services, picture: Picture, target: Source, tab: GenerationTab) -> Any:  # noqa: ANN401
+    sources = tab.pictures.sources
+    assert sources is not None
     receiver = sources.pictures[target]
 
     def copy(value: Any, request: gr.Request) -> dict[Any, Any]:  # noqa: ANN401
@@ -119,8 +122,7 @@ def _copier(services: Services, picture: Picture, target: Source, sources: Sourc
                 raise MissingPicture("init.images", "error.picture")
             copied: dict[str, str | None] = {target: put_image(services, image)}
         except WebUIError as error:
-            toast_error(error, request)
-            return nothing()
+            return tab.wires.toasts.error(error, request)
         remember_pictures(services, owner_of(request), sources.tab, copied)
         shown = {receiver.component: receiver.shown(image)}
         return shown | {sources.tabs: gr.update(selected=target), sources.mode: target}

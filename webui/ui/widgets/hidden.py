@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from webui.ui.forms.generation import Tab
+
+if TYPE_CHECKING:
+    from webui.ui.messages import Toasts
 
 
 def hidden(elem_id: str, value: str = "") -> Any:  # noqa: ANN401 - a gr.Textbox
@@ -17,7 +20,7 @@ def hidden(elem_id: str, value: str = "") -> Any:  # noqa: ANN401 - a gr.Textbox
 
 @dataclass(frozen=True)
 class Wires:
-    """A tab's hidden fields.
+    """A tab's hidden fields, and where it says what is to be said.
 
     Attributes:
         job: ids of the jobs that the last click on Generate made, a JSON list.
@@ -28,8 +31,10 @@ class Wires:
     job: Any
     problem: Any
     command: Any
+    toasts: Toasts
 
     @classmethod
-    def draw(cls, tab: Tab) -> Wires:
+    def draw(cls, tab: Tab, toasts: Toasts) -> Wires:
         """Draw them; outside the tabs, since the browser builds a tab only when it is opened."""
-        return cls(*(hidden(f"{tab}_{name}") for name in ("job", "problem", "command")))
+        job, problem, command = (hidden(f"{tab}_{n}") for n in ("job", "problem", "command"))
+        return cls(job, problem, command, toasts)

@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 
 from webui.errors import WebUIError
-from webui.ui.events import QUIET, TELLING
+from webui.ui.events import QUIET
 from webui.ui.forms.controls import Controls, Drawer
+from webui.ui.forms.pictures import MissingPicture
 from webui.ui.locale import span
-from webui.ui.messages import toast, toast_error
+from webui.ui.messages import Toasts
 from webui.ui.widgets.buttons import tool_button
 from webui.ui.widgets.size import SizeTools, draw_size
 from webui.ui.widgets.sources import Sources, picture_of
@@ -57,7 +58,9 @@ def draw_resize(draw: Drawer) -> tuple[Controls, ResizeTools]:
     return controls | sized, ResizeTools(size, to, by, preview, measure)
 
 
-def wire_resize(sources: Sources, controls: Mapping[str, Any], tools: ResizeTools) -> Any:  # noqa: ANN401
+def wire_resize(
+    sources: Sources, controls: Mapping[str, Any], tools: ResizeTools, toasts: Toasts
+) -> Any:  # noqa: ANN401 - Gradio's event
     """Connect the tools; returns the event that changes width and height."""
     pictures = {picture.component for picture in sources.pictures.values()}
     controls["init.size_mode"].change(
@@ -67,10 +70,10 @@ def wire_resize(sources: Sources, controls: Mapping[str, Any], tools: ResizeTool
         **QUIET,
     )
     measured = tools.measure.click(
-        _measure(sources),
+        _measure(sources, controls, toasts),
         inputs={sources.mode, *pictures},
-        outputs=[controls["width"], controls["height"]],
-        **TELLING,
+        outputs=[controls["width"], controls["height"], toasts.field],
+        **QUIET,
     )
     scale = controls["init.scale_by"]
     changes = [picture.component.change for picture in sources.pictures.values()]
@@ -97,18 +100,16 @@ def open_size(sources: Sources, given: Given) -> tuple[int, int] | None:
     return image.size if image is not None else None
 
 
-def _measure(sources: Sources) -> Callable[..., Any]:
-    def measure(given: dict[Any, Any], request: gr.Request) -> tuple[Any, Any]:
+def _measure(sources: Sources, controls: Mapping[str, Any], toasts: Toasts) -> Callable[..., Any]:
+    def measure(given: dict[Any, Any], request: gr.Request) -> dict[Any, Any]:
         try:
             size = open_size(sources, given)
+            if size is None:
+                raise MissingPicture("init.images", "error.picture")
         except WebUIError as error:
-            toast_error(error, request)
-            size = None
-        if size is None:
-            toast("error.picture", request)
-            return gr.skip(), gr.skip()
+            return toasts.error(error, request)
         width, height = (min(max(round(side / 8) * 8, 64), 2048) for side in size)
-        return width, height
+        return {controls["width"]: width, controls["height"]: height}
 
     return measure
 

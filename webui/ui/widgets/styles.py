@@ -10,9 +10,8 @@ import gradio as gr
 
 from webui.errors import WebUIError
 from webui.prompt.styles import Style, apply_styles
-from webui.ui.events import QUIET, TELLING
+from webui.ui.events import QUIET, nothing
 from webui.ui.locale import label, tag
-from webui.ui.messages import toast, toast_error
 from webui.ui.widgets.buttons import tool_button
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ class StyleEvents:
 
     def __init__(self, services: Services, tab: GenerationTab, dialog: StylesDialog) -> None:
         self.services, self.tab, self.dialog = services, tab, dialog
+        self.toasts = tab.wires.toasts
 
     def wire(self, dropdowns: Sequence[Any]) -> Any:  # noqa: ANN401 - Gradio's event
         """Connect the events; returns the one that writes into the prompts.
@@ -91,8 +91,9 @@ class StyleEvents:
         dialog.close.click(lambda: gr.update(visible=False), outputs=dialog.box, **QUIET)
         dialog.name.input(self.pick, dialog.name, fields[1:], **QUIET)
         dialog.copy.click(lambda *texts: texts, prompts, fields[1:], **QUIET)
-        dialog.save.click(self.saver(offered), fields, offered, **TELLING)
-        dialog.delete.click(self.deleter(offered), dialog.name, offered, **TELLING)
+        said = [*offered, self.toasts.field]
+        dialog.save.click(self.saver(offered), fields, said, **QUIET)
+        dialog.delete.click(self.deleter(offered), dialog.name, said, **QUIET)
         chosen = [*prompts, controls["styles"]]
         return self.tab.prompts.apply_styles.click(self.write, chosen, chosen, **QUIET)
 
@@ -118,10 +119,8 @@ class StyleEvents:
             try:
                 self.services.styles.save(name or "", prompt, negative)
             except WebUIError as error:
-                toast_error(error, request)
-                return gr.skip()
-            toast("styles.saved", request, name=name)
-            return self._choices(offered)
+                return self.toasts.error(error, request)
+            return self._choices(offered) | self.toasts.done("styles.saved", request, name=name)
 
         return save
 
@@ -130,14 +129,12 @@ class StyleEvents:
 
         def delete(name: str | None, request: gr.Request) -> Any:  # noqa: ANN401
             if name not in self.services.styles.names():
-                return gr.skip()
+                return nothing()
             try:
                 self.services.styles.delete(name)
             except WebUIError as error:
-                toast_error(error, request)
-                return gr.skip()
-            toast("styles.deleted", request, name=name)
-            return self._choices(offered)
+                return self.toasts.error(error, request)
+            return self._choices(offered) | self.toasts.done("styles.deleted", request, name=name)
 
         return delete
 
