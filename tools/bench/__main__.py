@@ -1,4 +1,4 @@
-"""``python -m tools.bench txt2img [...]``: each figure is a ratio against a peer in the same run."""
+"""``python -m tools.bench NAME [...]``: figures are ratios against a peer in the same run."""
 
 from __future__ import annotations
 

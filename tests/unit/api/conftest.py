@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 Asked = Callable[..., tuple[int, dict[str, str], bytes]]
 
 
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
     """Read the whole body, answer its length as text."""
     length = 0
     while True:
@@ -46,7 +46,7 @@ async def _ask(app: ASGIApp, scope: Scope, chunks: list[bytes]) -> list[Message]
 
 @pytest.fixture
 def ask() -> Asked:
-    """Send one request: `ask(app, headers, method=..., path=..., server=..., client=..., chunks=...)`.
+    """Send one request: `ask(app, headers, method=, path=, server=, client=, chunks=)`.
 
     Returns: status, headers, body.
     """
