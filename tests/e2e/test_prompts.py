@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.driver import Driver
@@ -22,20 +21,22 @@ def test_brackets_that_do_not_match_are_marked(easel: Driver) -> None:
     expect(box).not_to_have_attribute("data-brackets", "These brackets do not match: []")
 
 
-@pytest.mark.parametrize("text", ["640x384", " 640 × 384 ", "640 384", "640,384"])
-def test_a_pasted_size_fills_both_sides(easel: Driver, text: str) -> None:
-    easel.page.locator("#txt2img_width input[type=number]").evaluate(
-        """(field, text) => {
-      const data = new DataTransfer();
-      data.setData('text/plain', text);
-      field.focus();
-      field.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true,
-        cancelable: true}));
-    }""",
-        text,
-    )
-    easel.wait_for_number("txt2img_width", 640)
-    easel.wait_for_number("txt2img_height", 384)
+def test_a_pasted_size_fills_both_sides(easel: Driver) -> None:
+    field = easel.page.locator("#txt2img_width input[type=number]")
+    for text, width in (("640x384", 640), (" 648 × 384 ", 648), ("656 384", 656), ("664,384", 664)):
+        easel.set_number("txt2img_height", 128)
+        field.evaluate(
+            """(field, text) => {
+          const data = new DataTransfer();
+          data.setData('text/plain', text);
+          field.focus();
+          field.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true,
+            cancelable: true}));
+        }""",
+            text,
+        )
+        easel.wait_for_number("txt2img_width", width)
+        easel.wait_for_number("txt2img_height", 384)
 
 
 def test_scripts_of_others_have_a_stable_surface(easel: Driver) -> None:
