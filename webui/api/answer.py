@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui import __version__
-from webui.image_files.infotext import split_infotext
+from webui.image_files.infotext import NEGATIVE, split_infotext
 from webui.request import GenerationRequest
 
 Facts = Mapping[str, Any]
@@ -44,14 +44,14 @@ def info(finished: Finished) -> dict[str, Any]:
     """The `info` of an answer, A1111's keys and `warnings`."""
     request = finished.request
     images = [one for one in finished.pictures if one.get("kind") == "image"]
-    texts = [split_infotext(str(one.get("infotext", ""))) for one in images]
-    first = texts[0] if texts else split_infotext("")
-    pairs = first.pairs
+    texts = [str(one.get("infotext", "")) for one in images]
+    prompts = [prompts_of(text) for text in texts]
+    pairs = split_infotext(texts[0] if texts else "").pairs
     return {
-        "prompt": first.prompt,
-        "all_prompts": [text.prompt for text in texts],
-        "negative_prompt": first.negative_prompt,
-        "all_negative_prompts": [text.negative_prompt for text in texts],
+        "prompt": prompts[0][0] if prompts else request.prompt,
+        "all_prompts": [positive for positive, _ in prompts],
+        "negative_prompt": prompts[0][1] if prompts else request.negative_prompt,
+        "all_negative_prompts": [negative for _, negative in prompts],
         **_seeds(request, images),
         **_sizes(request),
         "sampler_name": request.sampler,
@@ -79,6 +79,13 @@ def info(finished: Finished) -> dict[str, Any]:
         "version": str(pairs.get("Version", __version__)),
         "warnings": list(finished.warnings),
     }
+
+
+def prompts_of(infotext: str) -> tuple[str, str]:
+    """(prompt, negative prompt) of an infotext that Easel wrote: every blank is kept."""
+    text = "\n" + infotext.rpartition("\n")[0]
+    prompt, _, negative = text.partition(f"\n{NEGATIVE} ")
+    return prompt.removeprefix("\n"), negative
 
 
 def _seeds(request: GenerationRequest, images: Sequence[Facts]) -> dict[str, Any]:
@@ -109,7 +116,9 @@ _OWN_KEYS = frozenset(
         "Steps", "Sampler", "CFG scale", "Seed", "Size", "Size-1", "Size-2",
         "Model hash", "Model", "VAE", "VAE hash", "Version", "RNG", "Clip skip",
         "Face restoration", "Variation seed", "Variation seed strength",
-        "Seed resize from-1", "Seed resize from-2", "Seed resize from",
+        "Seed resize from-1", "Seed resize from-2", "Seed resize from", "ENSD", "Tiling",
+        "Image CFG scale", "Conditional mask weight", "Token merging ratio",
+        "Token merging ratio hr", "Init image hash", "FP8 weight", "User",
     }
 )  # fmt: skip
 """Infotext keys that have a place of their own in the info."""
@@ -125,6 +134,8 @@ def extra_params(pairs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:  # noqa: ANN401 - an infotext value
+    if value in ("True", "False"):
+        return value == "True"
     for kind in (int, float):
         try:
             return kind(value)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from webui.api.answer import Finished, extra_params, info, ordered
+from webui.api.answer import Finished, extra_params, info, ordered, prompts_of
 from webui.request import GenerationRequest, Hires, Seed
 
 TEXT = (
@@ -69,6 +69,15 @@ def test_extra_params_are_numbers_where_they_are() -> None:
     expected = {"Schedule type": "Karras", "Denoising strength": 0.6, "Mask blur": 4}
     assert extra_params(pairs) == expected
     assert extra_params({"Schedule type": "Automatic"}) == {}
+    assert extra_params({"Soft inpainting enabled": "True"}) == {"Soft inpainting enabled": True}
+
+
+def test_prompts_keep_their_blanks() -> None:
+    line = "Steps: 1, Sampler: Euler, Seed: 1"
+    assert prompts_of(f"a \n b\nNegative prompt: c \n d\n{line}") == ("a \n b", "c \n d")
+    assert prompts_of(f"Negative prompt: c\n{line}") == ("", "c")
+    assert prompts_of(f"a\n{line}") == ("a", "")
+    assert prompts_of(line) == ("", "")
 
 
 def test_nothing_made_is_still_an_answer() -> None:
