@@ -183,5 +183,15 @@ class Driver:
         for event in ("dragenter", "dragover", "drop"):
             target.dispatch_event(event, {"dataTransfer": transfer})
 
+    def paste(self, selector: str, content: bytes, kind: str = "image/png") -> None:
+        """Paste a file from the clipboard."""
+        data = {"content": base64.b64encode(content).decode(), "name": "x.png", "type": kind}
+        transfer = self.page.evaluate_handle(_DROP, data)
+        self.page.locator(selector).first.evaluate(
+            "(target, clipboardData) => target.dispatchEvent(new ClipboardEvent('paste',"
+            " {clipboardData, bubbles: true, cancelable: true}))",
+            transfer,
+        )
+
     def get_json(self, path: str) -> Any:
         return json.loads(self.page.request.get(f"{self.server}/{path}").text())

@@ -83,6 +83,17 @@ def test_a_batch_has_thumbnails_and_a_viewer(easel: Driver) -> None:
     first = viewer.locator("img").get_attribute("src")
     easel.page.keyboard.press("ArrowRight")
     assert viewer.locator("img").get_attribute("src") != first
+    second = viewer.locator("img").get_attribute("src")
+    box = viewer.locator("img").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    easel.page.mouse.move(x - 60, y)
+    easel.page.mouse.down()
+    easel.page.mouse.move(x + 60, y, steps=4)
+    easel.page.mouse.up()
+    assert viewer.locator("img").get_attribute("src") == first
+    easel.page.keyboard.press("ArrowRight")
+    assert viewer.locator("img").get_attribute("src") == second
     easel.page.keyboard.press("+")
     assert "scale" in (viewer.locator("img").get_attribute("style") or "")
     easel.page.keyboard.press("Escape")

@@ -83,6 +83,18 @@ def test_a_dropped_picture_becomes_the_first_picture(easel: Driver) -> None:
     )
 
 
+def test_a_pasted_picture_goes_to_the_picture_field(easel: Driver) -> None:
+    easel.show("img2img")
+    easel.page.locator("#img2img_image").wait_for()
+    first = easel.page.evaluate("() => document.querySelector('#img2img_image img')?.src ?? ''")
+    easel.paste("body", png(color="orange"))
+    easel.page.wait_for_function(
+        "(first) => { const now = document.querySelector('#img2img_image img')?.src;"
+        " return now && now !== first; }",
+        arg=first,
+    )
+
+
 def draw_mask(easel: Driver) -> None:
     """Paint over the middle of the editor."""
     canvas = easel.page.locator("#img2maskimg canvas").first

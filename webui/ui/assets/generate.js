@@ -10,6 +10,8 @@ import { JobView, isOver, latestJobs } from "./jobs.js";
 import { toast } from "./messages.js";
 import { TABS, currentTab } from "./tabs.js";
 
+const ANSWER_MILLISECONDS = 60000;
+
 export const tabs = new EventTarget();
 
 /**
@@ -54,9 +56,19 @@ export function drawButtons(tab) {
 
 /** `easel.v1.submitting`: Generate was clicked. */
 export function submitting(tab) {
+  const state = states.get(tab);
   clearRefusal(tab);
-  Object.assign(states.get(tab), { phase: "sent", asked: null });
+  Object.assign(state, { phase: "sent", asked: null });
+  clearTimeout(state.timer);
+  state.timer = setTimeout(unanswered, ANSWER_MILLISECONDS, tab);
   changed(tab);
+}
+
+function unanswered(tab) {
+  if (states.get(tab).phase !== "sent") return;
+  Object.assign(states.get(tab), { phase: "idle", restart: false });
+  changed(tab);
+  toast(t("server.unreachable"));
 }
 
 /** `easel.v1.submitted`: a job was accepted; called once for each if there are several. */
