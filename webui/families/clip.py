@@ -13,6 +13,7 @@ from torch import Tensor
 
 from webui.errors import InvalidRequest, UnsupportedModel
 from webui.families.base import EncodeOptions
+from webui.families.importing import IMPORTING
 from webui.families.ldm import unusable_yaml
 from webui.prompt.attention import Emphasis
 from webui.prompt.chunks import Chunk, Chunker, SpecialTokens, no_embeddings
@@ -30,7 +31,8 @@ CHUNK_LENGTH = 77
 @cache
 def clip_tokenizer() -> Tokenizer:
     """Return CLIP's byte-pair tokenizer, from the files that come with Easel."""
-    from transformers import CLIPTokenizer
+    with IMPORTING:
+        from transformers import CLIPTokenizer
 
     slow = CLIPTokenizer.from_pretrained(Path(__file__).parent / "tokenizer", local_files_only=True)
     return slow.backend_tokenizer  # type: ignore[no-any-return]  # transformers is not followed
@@ -86,7 +88,8 @@ def read_text_encoder_params(params: dict[str, object]) -> TextEncoderParams:
 
 def build_text_encoder(params: TextEncoderParams) -> CLIPTextModel:
     """Make a text encoder on the meta device; its position ids, which no file needs, are real."""
-    from transformers import CLIPTextConfig, CLIPTextModel
+    with IMPORTING:
+        from transformers import CLIPTextConfig, CLIPTextModel
 
     with torch.device("meta"):
         encoder = CLIPTextModel(

@@ -15,6 +15,7 @@ from torch import nn
 
 from webui.errors import UnsupportedModel
 from webui.families.base import Header
+from webui.families.importing import IMPORTING
 from webui.families.ldm_names import unet_name, vae_name
 from webui.families.odd_sizes import double_then_shrink
 
@@ -190,7 +191,8 @@ def alphas_cumprod(params: LdmParams, stored: torch.Tensor | None) -> torch.Tens
 
 def build_unet(params: UNetParams) -> UNet2DConditionModel:
     """Make the denoising network, on the current default device."""
-    from diffusers import UNet2DConditionModel
+    with IMPORTING:
+        from diffusers import UNet2DConditionModel
 
     down = ["CrossAttnDownBlock2D" if cross else "DownBlock2D" for cross in params.attention]
     up = ["CrossAttnUpBlock2D" if cross else "UpBlock2D" for cross in params.attention]
@@ -212,7 +214,8 @@ def build_unet(params: UNetParams) -> UNet2DConditionModel:
 
 def build_vae(params: VaeParams, scale_factor: float) -> AutoencoderKL:
     """Make the autoencoder, on the current default device."""
-    from diffusers import AutoencoderKL
+    with IMPORTING:
+        from diffusers import AutoencoderKL
 
     widths = tuple(params.ch * factor for factor in params.ch_mult)
     return AutoencoderKL(

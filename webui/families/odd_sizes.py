@@ -12,6 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from webui.families.importing import IMPORTING
+
 
 class _Doubling:
     """The hooks of one upsampler, used by one thread at a time."""
@@ -34,7 +36,8 @@ class _Doubling:
 
 def double_then_shrink(unet: nn.Module) -> None:
     """Have a diffusers UNet's upsamplers double first and shrink afterwards."""
-    from diffusers.models.upsampling import Upsample2D
+    with IMPORTING:
+        from diffusers.models.upsampling import Upsample2D
 
     for module in unet.modules():
         if isinstance(module, Upsample2D):
