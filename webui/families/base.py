@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from webui.families.embeddings import NO_EMBEDDINGS, Embeddings
 from webui.prompt.attention import Emphasis
 
 Prediction = Literal["epsilon", "v"]
@@ -69,6 +70,7 @@ class EncodeOptions:
         comma_padding_backtrack: a chunk may break at a comma at most this many tokens back.
         is_negative: the texts are a negative prompt's.
         size: what families with size conditioning are told; None for the family's native size.
+        embeddings: names in the texts that stand for vectors.
     """
 
     clip_skip: int = 1
@@ -76,6 +78,7 @@ class EncodeOptions:
     comma_padding_backtrack: int = 20
     is_negative: bool = False
     size: PictureSize | None = None
+    embeddings: Embeddings = NO_EMBEDDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +88,13 @@ class PromptEmbeds:
     Args:
         cross: [T, C] float32 on the model's device; T is 77 times the number of chunks.
         pooled: [P] float32, or None where the family has none.
+        embeddings: names of the embeddings that the texts of the call use, once for each text
+            encoder, the last encoder's first.
     """
 
     cross: Tensor
     pooled: Tensor | None = None
+    embeddings: tuple[str, ...] = ()
 
 
 class LoadedModel(Protocol):

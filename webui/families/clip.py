@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from webui.errors import InvalidRequest, UnsupportedModel
 from webui.families.base import EncodeOptions
+from webui.families.embeddings import Slot, inserted, used_names
 from webui.families.importing import IMPORTING
 from webui.families.ldm import unusable_yaml
 from webui.prompt.attention import Emphasis
-from webui.prompt.chunks import Chunk, Chunker, SpecialTokens, no_embeddings
+from webui.prompt.chunks import Chunk, Chunker, SpecialTokens
 
 if TYPE_CHECKING:  # transformers takes seconds to import: it is loaded behind the page
     from tokenizers import Tokenizer
@@ -48,7 +49,7 @@ def clip_chunker(options: EncodeOptions) -> Chunker:
     return Chunker(
         tokenize=tokenize,
         special=SPECIAL_TOKENS,
-        find_embedding=no_embeddings,
+        find_embedding=options.embeddings.find,
         emphasis=options.emphasis,
         comma_backtrack=options.comma_padding_backtrack,
     )
@@ -105,20 +106,34 @@ def build_text_encoder(params: TextEncoderParams) -> CLIPTextModel:
     return encoder
 
 
+class EncodedTexts(NamedTuple):
+    """What an encoder made of texts.
+
+    Args:
+        cross: [77 * chunks, C] float32 for each text.
+        embeddings: names of the embeddings in the texts, each once.
+    """
+
+    cross: list[Tensor]
+    embeddings: tuple[str, ...]
+
+
 class ClipTextEncoder:
     """Texts to cross-attention embeddings, as A1111 makes them from one CLIP encoder.
 
     Args:
         network: with weights; its last layer norm is applied after CLIP skip as well.
+        slot: which of an embedding's vectors are for this encoder.
     """
 
-    def __init__(self, network: CLIPTextModel) -> None:
+    def __init__(self, network: CLIPTextModel, slot: Slot = "clip_l") -> None:
         self._network = network
+        self._slot: Slot = slot
         self.max_clip_skip: int = network.config.num_hidden_layers
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str], options: EncodeOptions) -> list[Tensor]:
-        """Return [77 * chunks, C] float32 for each text; see `LoadedModel.encode_prompts`."""
+    def encode(self, texts: Sequence[str], options: EncodeOptions) -> EncodedTexts:
+        """Encode texts that belong together; see `LoadedModel.encode_prompts`."""
         if not 1 <= options.clip_skip <= self.max_clip_skip:
             raise InvalidRequest(
                 "clip_skip",
@@ -127,7 +142,10 @@ class ClipTextEncoder:
             )
         rows = [text.chunks for text in clip_chunker(options).chunk_together(texts)]
         columns = [self._encode_chunks(column, options) for column in zip(*rows, strict=True)]
-        return list(torch.cat(columns, dim=1)) if columns else []
+        return EncodedTexts(
+            list(torch.cat(columns, dim=1)) if columns else [],
+            used_names(chunk for column in zip(*rows, strict=True) for chunk in column),
+        )
 
     def _encode_chunks(self, chunks: Sequence[Chunk], options: EncodeOptions) -> Tensor:
         """Encode the chunks of several texts at the same place: [texts, 77, C] float32."""
@@ -135,7 +153,9 @@ class ClipTextEncoder:
         tokens = torch.tensor(
             [chunk.encoder_tokens(SPECIAL_TOKENS) for chunk in chunks], device=device
         )
-        hidden = self._hidden(tokens, options.clip_skip).float()
+        places = self._network.get_input_embeddings()
+        with inserted(places, chunks, options.embeddings, self._slot):
+            hidden = self._hidden(tokens, options.clip_skip).float()
         weights = torch.tensor([chunk.multipliers for chunk in chunks], device=device)
         return emphasize(hidden, weights, options.emphasis)
 

@@ -121,7 +121,8 @@ class SD1Model:
 
     def encode_prompts(self, texts: Sequence[str], options: EncodeOptions) -> list[PromptEmbeds]:
         """See `LoadedModel.encode_prompts`; there are no pooled embeddings."""
-        return [PromptEmbeds(cross) for cross in self._text.encode(texts, options)]
+        encoded = self._text.encode(texts, options)
+        return [PromptEmbeds(cross, None, encoded.embeddings) for cross in encoded.cross]
 
     @torch.no_grad()
     def predict(

@@ -9,6 +9,7 @@ from webui.errors import InvalidRequest
 from webui.families.base import EncodeOptions
 from webui.families.clip import ClipTextEncoder, build_text_encoder, emphasize, tokenize
 from webui.families.clip import read_text_encoder_params as read_params
+from webui.families.embeddings import Embedding, Embeddings, Slot
 
 LONG = "red cat, " * 40
 
@@ -25,7 +26,7 @@ def encoder(network: CLIPTextModel) -> ClipTextEncoder:
 
 
 def encode(encoder: ClipTextEncoder, *texts: str, **options: object) -> list[torch.Tensor]:
-    return encoder.encode(texts, EncodeOptions(**options))  # type: ignore[arg-type]
+    return encoder.encode(texts, EncodeOptions(**options)).cross  # type: ignore[arg-type]
 
 
 def test_a_text_is_framed_and_filled_up_to_77(
@@ -116,3 +117,38 @@ def test_a_text_encoder_without_weights_has_real_position_ids() -> None:
     network = build_text_encoder(read_params(dict(TEXT_SIZES)))
     assert next(network.parameters()).device.type == "meta"
     assert network.embeddings.position_ids.tolist() == [list(range(77))]
+
+
+def test_a_name_stands_for_vectors(network: CLIPTextModel, encoder: ClipTextEncoder) -> None:
+    words = network.get_input_embeddings().weight
+    red, cat = words[736].detach(), words[2368].detach()
+    items = [
+        Embedding("style", {"any": torch.stack([red, cat])}),
+        Embedding("style two", {"clip_g": torch.zeros(1, 8), "clip_l": cat[None]}),
+    ]
+    options = EncodeOptions(embeddings=Embeddings(items, tokenize))
+    named = encoder.encode(["a style, style two", "style"], options)
+    plain = encode(encoder, "a red cat, cat", "red cat")
+    for found, expected in zip(named.cross, plain, strict=True):
+        assert torch.equal(found, expected)
+    assert named.embeddings == ("style", "style two")
+    assert torch.equal(encode(encoder, "red cat")[0], plain[1])
+
+
+@pytest.mark.parametrize(
+    ("own", "widths", "fits"),
+    [
+        ({"any": 8}, {"clip_l": 8}, True),
+        ({"any": 8}, {"clip_l": 16}, False),
+        ({"any": 8}, {"clip_l": 8, "clip_g": 16}, False),
+        ({"clip_l": 8, "clip_g": 16}, {"clip_l": 8, "clip_g": 16}, True),
+        ({"clip_l": 8, "clip_g": 16}, {"clip_g": 16}, True),
+        ({"clip_l": 8, "clip_g": 16}, {"clip_l": 8}, False),
+        ({"clip_l": 8, "clip_g": 16}, {"clip_l": 8, "clip_g": 8}, False),
+    ],
+)
+def test_an_embedding_fits_text_encoders_of_its_widths(
+    own: dict[Slot, int], widths: dict[Slot, int], fits: bool
+) -> None:
+    vectors = {slot: torch.zeros(2, width) for slot, width in own.items()}
+    assert Embedding("name", vectors).fits(widths) is fits
