@@ -63,6 +63,7 @@ class Flags:
     styles_files: tuple[str, ...] = ()
     max_batch_count: int = 100
     insecure_no_auth: bool = False
+    api_server_stop: bool = False
     log_level: str = "INFO"
     generate: Generate | None = None
 
@@ -96,6 +97,11 @@ def _add_page_flags(group: argparse._ArgumentGroup) -> None:
         "--insecure-no-auth",
         action="store_true",
         help="allow --listen without passwords: everyone on the network can use this computer",
+    )
+    group.add_argument(
+        "--api-server-stop",
+        action="store_true",
+        help="let the administrator end the server by a request",
     )
     group.add_argument("--no-browser", action="store_true", help="do not open a browser")
     group.add_argument("--theme", choices=("system", "light", "dark"), help="colours of the page")
@@ -209,6 +215,7 @@ def parse(arguments: Sequence[str]) -> Flags:
         styles_files=tuple(given.styles_file),
         max_batch_count=given.max_batch_count,
         insecure_no_auth=given.insecure_no_auth,
+        api_server_stop=given.api_server_stop,
         log_level=given.loglevel,
         generate=generate,
     )

@@ -169,6 +169,19 @@ class Services:
         self.settings.update({"sd_model_checkpoint": file.title})
         self._selection.load_behind()
 
+    def unload_models(self) -> None:
+        """Give up the models in memory, except those in use; the next job loads its own again."""
+        self._cache.clear()
+
+    def loaded_models(self) -> int:
+        """How many models are in memory."""
+        return len(self._cache.loaded())
+
+    def load_model(self) -> None:
+        """Load the chosen checkpoint, and wait for it. Raises: ModelNotFound, UnsupportedModel."""
+        with self._selection.use(""):
+            pass
+
     # Generation.
 
     def submit(self, request: GenerationRequest, owner: str, job_id: str | None = None) -> Job:

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 
 from webui.errors import InvalidRequest, StorageError
 
+MAX_FOREIGN_CHARACTERS = 1_000_000
 Level = Literal["generation", "page", "admin"]
 """Who may change an option: 'generation': any request for itself; 'page': the user; 'admin':
 whoever owns the installation.
@@ -226,6 +227,10 @@ class Settings(BaseModel):
     localization: Literal["Browser", "en", "ko"] = page("Browser", "interface", reload=True)
     theme: Literal["system", "light", "dark"] = page("system", "interface", reload=True)
 
+    # --- the API ---
+    api_enable_requests: bool = admin(True, "api")
+    api_forbid_local_requests: bool = admin(True, "api")
+
 
 def option_info(key: str) -> OptionInfo:
     """The declaration of an option.
@@ -303,6 +308,25 @@ class SettingsStore:
     def current(self) -> Settings:
         """The snapshot in force."""
         return self._current
+
+    @property
+    def foreign(self) -> Mapping[str, Any]:
+        """What the file holds under keys that Easel does not know."""
+        return {k: v for k, v in self._unknown.items() if k not in Settings.model_fields}
+
+    def keep_foreign(self, values: Mapping[str, Any]) -> None:
+        """Keep values under keys that Easel does not know.
+
+        Raises:
+            InvalidRequest: they are too long; nothing is changed then.
+            StorageError: the file could not be written; nothing is changed then.
+        """
+        with self._lock:
+            unknown = {**self._unknown, **values}
+            if len(json.dumps(unknown)) > MAX_FOREIGN_CHARACTERS:
+                raise InvalidRequest(next(iter(values)), "These settings are too long to be kept.")
+            self._write(self._current, unknown)
+            self._unknown = unknown
 
     def subscribe(self, listener: Callable[[Settings, Settings], None]) -> None:
         """Have `listener(old, new)` called after each change, in the thread that made it."""

@@ -57,7 +57,76 @@ def test_what_cannot_be_used_is_not_listed(client: TestClient, name: str) -> Non
 
 def test_embeddings_and_scripts_have_their_shape(client: TestClient) -> None:
     assert client.get("/sdapi/v1/embeddings").json() == {"loaded": {}, "skipped": {}}
-    assert client.get("/sdapi/v1/scripts").json()["img2img"] == ["soft inpainting"]
+    assert "soft inpainting" in client.get("/sdapi/v1/scripts").json()["img2img"]
+
+
+def test_always_on_scripts_have_a1111s_arguments(client: TestClient) -> None:
+    found = {(s["name"], s["is_img2img"]): s for s in client.get("/sdapi/v1/script-info").json()}
+    expected = {
+        (s["name"], s["is_img2img"]): s
+        for s in golden("script-info")
+        if s["is_alwayson"] and s["name"] != "Hypertile"
+    }
+    assert set(found) == set(expected)
+    for key, script in expected.items():
+        if key[0] == "refiner":  # lists the checkpoints that there are
+            script["args"][1]["choices"] = found[key]["args"][1]["choices"]
+            assert any("tinyA" in title for title in script["args"][1]["choices"])
+        assert found[key] == script
+
+
+def test_a1111s_other_settings_are_kept_and_sent_back(
+    client: TestClient, services: Services
+) -> None:
+    everything = client.get("/sdapi/v1/options").json()
+    assert client.post("/sdapi/v1/options", json=everything).status_code == 200
+    client.post("/sdapi/v1/options", json={"compact_prompt_box": True})
+    assert client.get("/sdapi/v1/options").json()["compact_prompt_box"] is True
+    assert '"compact_prompt_box": true' in services.paths.config.read_text()
+
+
+def test_a_model_is_unloaded_and_loaded_again(client: TestClient, services: Services) -> None:
+    assert client.post("/sdapi/v1/unload-checkpoint").json() == {}
+    assert services.loaded_models() == 0
+    assert client.post("/sdapi/v1/reload-checkpoint").json() == {}
+    assert services.loaded_models() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("interrogate", {"image": "x", "model": "nosuch"}, 404),
+        ("interrogate", {}, 404),
+        ("interrogate", {"image": "x"}, 501),
+        ("create/embedding", {"name": "x"}, 501),
+        ("train/hypernetwork", {"name": "x"}, 501),
+        ("train/nosuch", {}, 422),
+        ("server-stop", {}, 404),
+        ("server-restart", {}, 404),
+    ],
+)
+def test_what_is_not_there_says_so(
+    client: TestClient, path: str, body: dict[str, Any], status: int
+) -> None:
+    answer = client.post(f"/sdapi/v1/{path}", json=body)
+    assert answer.status_code == status
+    assert answer.json()["errors"]
+
+
+def test_the_documentation_names_every_route(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert path in page.text
+    assert "http" not in page.text.replace("http address", "")
+    assert float(page.headers["x-process-time"]) > 0
+
+
+def test_facts_for_reports(client: TestClient) -> None:
+    assert client.get("/internal/sysinfo").json()["CommandLine"]["device"] == "cpu"
+    hints = client.get("/internal/quicksettings-hint").json()
+    assert {"name": "jpeg_quality", "label": "jpeg_quality"} in hints
+    assert client.get("/internal/profile-startup").json()["total"] > 0
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "vae", "embeddings", "loras"])
@@ -87,7 +156,8 @@ def test_memory_is_told_in_bytes(client: TestClient) -> None:
 
 def test_options_are_all_there(client: TestClient, services: Services) -> None:
     found = client.get("/sdapi/v1/options").json()
-    assert set(found) == set(Settings.model_fields)
+    assert set(found) >= set(Settings.model_fields)
+    assert found["token_merging_ratio"] == 0.0
     assert found["sd_model_checkpoint"] == services.model_status().title
 
 
@@ -127,12 +197,15 @@ def test_a_checkpoint_is_chosen_by_any_of_its_names(client: TestClient, services
 
 
 def test_what_concerns_the_installation_is_the_administrators(
-    shared_app: FastAPI, services: Services
+    client: TestClient, shared_app: FastAPI, services: Services
 ) -> None:
     user = client_of(shared_app, **{"X-User": "someone"})
     answer = user.post("/sdapi/v1/options", json={"sd_checkpoints_limit": 5})
     assert answer.status_code == 403
     assert services.settings.current.sd_checkpoints_limit == 1
+    for key in ("compact_prompt_box", "api_forbid_local_requests"):
+        other = client.get("/sdapi/v1/options").json()[key] is False
+        assert user.post("/sdapi/v1/options", json={key: other}).status_code == 403
     admin = client_of(shared_app, **{"X-User": "admin"})
     assert admin.post("/sdapi/v1/options", json={"sd_checkpoints_limit": 1}).status_code == 200
 
@@ -140,3 +213,4 @@ def test_what_concerns_the_installation_is_the_administrators(
 def test_flags_are_told(client: TestClient) -> None:
     found = client.get("/sdapi/v1/cmd-flags").json()
     assert (found["device"], found["threads"], found["listen"]) == ("cpu", 1, False)
+    assert (found["xformers"], found["api"]) == (False, True)

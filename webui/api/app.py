@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -18,10 +20,12 @@ from webui.api.routes import (
     jobs,
     lists,
     metadata,
+    missing,
     models,
     options,
     pictures,
     progress,
+    server,
     status,
 )
 from webui.paths import PROGRAM
@@ -37,6 +41,8 @@ ROUTERS = (
     jobs.router,
     pictures.router,
     status.router,
+    server.router,
+    missing.router,
 )
 
 ASSETS = PROGRAM / "webui" / "ui" / "assets"
@@ -50,6 +56,7 @@ def create_app(services: Services, authenticator: Authenticator | None = None) -
     """
     app = FastAPI(title="Easel", version=__version__, docs_url=None, redoc_url=None)
     app.state.services = services
+    app.state.built = time.time()
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/internal/assets", _Assets(directory=ASSETS), name="assets")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from webui.api.foreign import FOREIGN_OPTIONS
 from webui.api.schemas import AlwaysOnScript, GenerationBody, Img2ImgBody, Txt2ImgBody
 from webui.errors import InvalidRequest
 from webui.image_files.infotext_paste import Pasted, apply_changes
@@ -29,6 +30,9 @@ from webui.settings import Settings
 
 Keep = Callable[[bytes], PictureId]
 """Puts a picture file into the store. Raises: BadImage."""
+Read = Callable[[str], bytes]
+"""The file that a picture field means: base64, a data URL, an address. Raises: BadImage."""
+KeepText = Callable[[str], PictureId]
 
 RESIZE_MODES: Final[tuple[ResizeMode, ...]] = ("stretch", "crop", "fill", "latent")
 MASKED_CONTENTS: Final[tuple[MaskedContent, ...]] = (
@@ -92,10 +96,13 @@ class Converted:
     warnings: tuple[str, ...]
 
 
-def to_request(body: GenerationBody, keep: Keep, pasted: Pasted | None = None) -> Converted:
+def to_request(
+    body: GenerationBody, keep: Keep, pasted: Pasted | None = None, read: Read = bytes_of_base64
+) -> Converted:
     """Turn a body into the request that it means.
 
     Args:
+        read: by default addresses are not fetched.
         pasted: what the body's `infotext` says.
     Raises: InvalidRequest, BadImage.
     """
@@ -129,7 +136,7 @@ def to_request(body: GenerationBody, keep: Keep, pasted: Pasted | None = None) -
     if isinstance(body, Txt2ImgBody):
         request = _with_hires(request, body)
     elif isinstance(body, Img2ImgBody):
-        request = replace(request, init=_init(body, keep, soft))
+        request = replace(request, init=_init(body, lambda text: keep(read(text)), soft))
     request, paste_warnings = _filled(request, body, pasted)
     return Converted(
         request,
@@ -167,6 +174,8 @@ def _split_overrides(
             known[_REQUEST_SETTINGS[key]] = str(value)
         elif key in Settings.model_fields:
             overrides[key] = value
+        elif key in FOREIGN_OPTIONS:
+            warnings.append(f"The setting '{key}' has no effect in Easel.")
         else:
             warnings.append(f"There is no setting named '{key[:100]}'; it had no effect.")
     return overrides, {name: value for name, value in known.items() if value}, warnings
@@ -253,9 +262,9 @@ def _hires_sampler(request: GenerationRequest, body: Txt2ImgBody) -> tuple[str |
     return choice.sampler.name, choice.schedule.label
 
 
-def _init(body: Img2ImgBody, keep: Keep, soft: SoftInpainting | None) -> Init:
+def _init(body: Img2ImgBody, keep: KeepText, soft: SoftInpainting | None) -> Init:
     return Init(
-        images=tuple(_kept(text, "init_images", keep) for text in body.init_images),
+        images=tuple(keep(text) for text in body.init_images),
         denoising_strength=body.denoising_strength,
         resize_mode=RESIZE_MODES[body.resize_mode],
         image_cfg_scale=body.image_cfg_scale,
@@ -264,13 +273,13 @@ def _init(body: Img2ImgBody, keep: Keep, soft: SoftInpainting | None) -> Init:
     )
 
 
-def _inpaint(body: Img2ImgBody, keep: Keep, soft: SoftInpainting | None) -> Inpaint | None:
+def _inpaint(body: Img2ImgBody, keep: KeepText, soft: SoftInpainting | None) -> Inpaint | None:
     if not body.mask:
         return None
     blur = body.mask_blur
     return Inpaint(
-        mask=_kept(body.mask, "mask", keep),
-        latent_mask=_kept(body.latent_mask, "latent_mask", keep) if body.latent_mask else None,
+        mask=keep(body.mask),
+        latent_mask=keep(body.latent_mask) if body.latent_mask else None,
         mask_blur_x=body.mask_blur_x if blur is None else blur,
         mask_blur_y=body.mask_blur_y if blur is None else blur,
         invert=body.inpainting_mask_invert == 1,
@@ -300,12 +309,6 @@ def _filled(
     changes |= {name: value for name, value in known.items() if getattr(request, name) is None}
     filled, problems = apply_changes(request, changes)
     return filled, (*pasted.problems, *problems)
-
-
-def _kept(text: str, field: str, keep: Keep) -> PictureId:
-    if text.lower().startswith(("http://", "https://")):
-        raise InvalidRequest(field, "Pictures are not fetched from addresses: send the picture.")
-    return keep(bytes_of_base64(text))
 
 
 def _scripts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,9 +42,13 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
 
+        began = time.perf_counter()
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                add_headers(MutableHeaders(scope=message), scope["path"])
+                headers = MutableHeaders(scope=message)
+                add_headers(headers, scope["path"])
+                headers["X-Process-Time"] = f"{time.perf_counter() - began:.4f}"
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

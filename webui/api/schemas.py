@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from webui.request import MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS
 
@@ -20,13 +20,20 @@ MAX_SCRIPT_ARGS = 1000
 Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
 Name = Annotated[str, Field(max_length=1000)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=64, le=MAX_SIDE, multiple_of=8)]
-OptionalSide = Annotated[int, Field(ge=0, le=MAX_SIDE, multiple_of=8)]
+
+
+def _whole_latents(side: int) -> int:
+    """A1111 takes any size and makes pictures of the next lower multiple of 8."""
+    return side // 8 * 8
+
+
+Side = Annotated[int, Field(ge=64, le=MAX_SIDE), AfterValidator(_whole_latents)]
+OptionalSide = Annotated[int, Field(ge=0, le=MAX_SIDE), AfterValidator(_whole_latents)]
 ResizeFrom = Annotated[int, Field(ge=-1, le=MAX_SIDE)]
 SeedNumber = Annotated[int, Field(ge=-1, le=MAX_SEED)]
 Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
 Blur = Annotated[float, Field(ge=0, le=256, allow_inf_nan=False)]
-Picture = Annotated[str, Field(description="base64, or a data URL")]
+Picture = Annotated[str, Field(description="base64, a data URL, or an http address")]
 
 
 def _number(most: float) -> Any:  # noqa: ANN401 - pydantic's Field
@@ -124,6 +131,12 @@ class Txt2ImgBody(GenerationBody):
         hr_resize_x, hr_resize_y: target size; both 0: `hr_scale` counts.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"prompt": "a red apple on a table", "steps": 20, "cfg_scale": 7}]
+        }
+    )
+
     enable_hr: bool = False
     firstphase_width: OptionalSide = 0
     firstphase_height: OptionalSide = 0
@@ -150,6 +163,19 @@ class Img2ImgBody(GenerationBody):
         inpaint_full_res: work on the masked part only.
         include_init_images: echo the pictures in the answer's `parameters`.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "prompt": "a watercolour",
+                    "init_images": ["data:image/png;base64,iVBORw0KGgo..."],
+                    "denoising_strength": 0.6,
+                    "steps": 20,
+                }
+            ]
+        }
+    )
 
     init_images: list[Picture] = Field(default=[], max_length=MAX_INIT_IMAGES)
     resize_mode: int = Field(default=0, ge=0, le=3)

@@ -11,6 +11,7 @@ from webui.api.schemas import Img2ImgBody, Txt2ImgBody
 from webui.errors import InvalidRequest
 from webui.image_files.infotext_parse import parse_infotext
 from webui.image_files.infotext_paste import from_infotext
+from webui.images.codec import bytes_of_base64
 from webui.request import Hires, Init, Inpaint, Refiner, Saving, Seed, SoftInpainting, validated
 from webui.settings import Settings
 
@@ -234,11 +235,19 @@ def test_unknown_fields_and_settings_are_reported() -> None:
     assert "'nosuch'" in text and "'other'" in text and "restore_faces" in text
 
 
-@pytest.mark.parametrize("address", ["http://example.org/a.png", "HTTPS://127.0.0.1/"])
-def test_pictures_are_not_fetched(address: str) -> None:
-    with pytest.raises(InvalidRequest) as error:
-        to_request(Img2ImgBody(init_images=[address]), keep)
-    assert error.value.field == "init_images"
+def test_pictures_are_read_by_what_the_caller_gives() -> None:
+    asked: list[str] = []
+
+    def read(text: str) -> bytes:
+        asked.append(text)
+        return bytes_of_base64(PICTURE)
+
+    to_request(Img2ImgBody(init_images=["http://example.org/a.png"]), keep, read=read)
+    assert asked == ["http://example.org/a.png"]
+
+
+def test_sizes_are_cut_to_whole_latents_as_a1111_does() -> None:
+    assert from_text(width=101, height=127).request.size == (96, 120)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +255,7 @@ def test_pictures_are_not_fetched(address: str) -> None:
     [
         ("steps", 0),
         ("steps", 1001),
-        ("width", 100),
+        ("width", 63),
         ("width", 1 << 20),
         ("height", 0),
         ("batch_size", 65),
@@ -257,7 +266,7 @@ def test_pictures_are_not_fetched(address: str) -> None:
         ("seed", -2),
         ("subseed_strength", -0.1),
         ("hr_scale", 17),
-        ("hr_resize_x", 12),
+        ("hr_resize_x", -8),
         ("prompt", "x" * 1_000_001),
         ("styles", ["x"] * 101),
         ("force_task_id", "x" * 201),

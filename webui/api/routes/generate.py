@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import string
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,6 +14,7 @@ from starlette.exceptions import HTTPException
 from webui.api.answer import Facts, Finished, info, ordered
 from webui.api.convert import Converted, to_request
 from webui.api.dependencies import Asker, TheServices
+from webui.api.given import reader
 from webui.api.schemas import GenerationAnswer, GenerationBody, Img2ImgBody, Txt2ImgBody
 from webui.errors import WebUIError
 from webui.images.codec import to_base64
@@ -46,10 +49,19 @@ async def _generate(body: GenerationBody, services: Services, owner: str) -> Gen
 
 def _submit(body: GenerationBody, services: Services, owner: str) -> tuple[Job, Converted]:
     pasted = services.paste(body.infotext) if body.infotext else None
-    converted = to_request(body, services.pictures.put, pasted)
+    read = reader(services.settings.current)
+    converted = to_request(body, services.pictures.put, pasted, read)
     if not body.override_settings_restore_afterwards:
         services.settings.update(converted.request.overrides)
-    return services.submit(converted.request, owner, body.force_task_id), converted
+    name = body.force_task_id or _task_name(body)
+    return services.submit(converted.request, owner, name), converted
+
+
+def _task_name(body: GenerationBody) -> str:
+    """A job's name as A1111 makes them."""
+    door = "img2img" if isinstance(body, Img2ImgBody) else "txt2img"
+    letters = (secrets.choice(string.ascii_lowercase + string.digits) for _ in range(15))
+    return f"task({door}-{''.join(letters)})"
 
 
 async def _wait(services: Services, job: Job, owner: str) -> list[str]:

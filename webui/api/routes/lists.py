@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from webui.api.convert import SOFT_INPAINTING
 from webui.api.dependencies import TheServices
+from webui.api.scripts import script_infos, script_names
 from webui.sampling.catalog import default_catalog
 from webui.sampling.sampler import Sampler
 
@@ -98,9 +98,15 @@ def embeddings() -> dict[str, dict[str, Any]]:
 
 
 @router.get("/scripts")
-def scripts() -> dict[str, list[str]]:
+def scripts(services: TheServices) -> dict[str, list[str]]:
     """Titles of the scripts that requests may name."""
-    return {"txt2img": [], "img2img": [SOFT_INPAINTING]}
+    return script_names(services)
+
+
+@router.get("/script-info")
+def script_info(services: TheServices) -> list[dict[str, Any]]:
+    """The scripts' arguments, in the order in which they are sent."""
+    return script_infos(services)
 
 
 @router.post("/refresh-checkpoints")

@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from webui.api.dependencies import TheServices
+from webui.api.given import reader
 from webui.api.schemas import Picture
 from webui.image_files.infotext_parse import parse_infotext
-from webui.images.codec import bytes_of_base64
 
 router = APIRouter(prefix="/sdapi/v1", tags=["pictures"])
 
@@ -26,7 +26,7 @@ class PngInfoBody(BaseModel):
 @router.post("/png-info")
 def png_info(body: PngInfoBody, services: TheServices) -> dict[str, Any]:
     """A picture's infotext, what it means, and the picture's other texts."""
-    found = services.picture_info(bytes_of_base64(body.image))
+    found = services.picture_info(reader(services.settings.current)(body.image))
     text = found.infotext or ""
     items = {key: value[:MAX_ITEM_CHARACTERS] for key, value in found.items.items()}
     styles = list(services.styles.book.styles.values())

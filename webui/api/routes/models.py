@@ -34,6 +34,20 @@ def _config(path: Path) -> str | None:
     return str(path) if path.exists() else None
 
 
+@router.post("/unload-checkpoint")
+def unload_checkpoint(services: TheServices) -> dict[str, Any]:
+    """Free the memory of models that no running job uses."""
+    services.unload_models()
+    return {}
+
+
+@router.post("/reload-checkpoint")
+def reload_checkpoint(services: TheServices) -> dict[str, Any]:
+    """Load the chosen checkpoint into memory."""
+    services.load_model()
+    return {}
+
+
 @router.get("/memory")
 def memory() -> dict[str, Any]:
     """Bytes of this process's memory and of the graphics card's."""
