@@ -117,6 +117,7 @@ class Services:
     def stop(self) -> None:
         """Put the running job back and let go of all files."""
         self._worker.stop(STOP_SECONDS)
+        self._selection.close(STOP_SECONDS)
         if self._is_hashing:
             self._hashing.stop()
         self.queue.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from webui.errors import ModelNotFound, WebUIError
+from webui.errors import Interrupted, ModelNotFound, WebUIError
 from webui.families.base import LoadedModel
 from webui.model_manager.cache import ModelCache
 from webui.model_manager.catalog import Catalog, CheckpointFile
@@ -73,6 +73,8 @@ class Selection:
         self._chosen = chosen
         self._infos: dict[FileVersion, ModelInfo | str] = {}
         self._lock = threading.Lock()
+        self._behind: list[threading.Thread] = []
+        self._is_closed = False
         self._status = self._resting_status()
 
     @property
@@ -144,12 +146,26 @@ class Selection:
 
     def load_behind(self) -> None:
         """Load the chosen checkpoint in a thread of its own."""
-        threading.Thread(target=self._load, name="model loading", daemon=True).start()
+        thread = threading.Thread(target=self._load, name="model loading", daemon=True)
+        self._behind = [one for one in self._behind if one.is_alive()] + [thread]
+        thread.start()
+
+    def close(self, seconds: float) -> None:
+        """Give up what is loaded behind; waits for it, at most so long."""
+        self._is_closed = True
+        for thread in self._behind:
+            thread.join(seconds)
+
+    def _go_on(self, _fraction: float) -> None:
+        if self._is_closed:
+            raise Interrupted
 
     def _load(self) -> None:
         try:
-            with self.use(""):
+            with self.use("", self._go_on):
                 pass
+        except Interrupted:
+            self._status = self._resting_status()
         except WebUIError as error:
             logger.warning("the checkpoint was not loaded: %s", error)
             self._status = replace(self._status, state="failed", message=str(error))
