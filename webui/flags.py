@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,21 @@ from webui import __version__
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 DEFAULT_PORT = 7860
+MODEL_FLAGS = {
+    "vae": ("--vae-dir",),
+    "lora": ("--lora-dir", "--lyco-dir"),
+    "embedding": ("--embeddings-dir",),
+    "hypernetwork": ("--hypernetwork-dir",),
+    "controlnet": ("--controlnet-dir",),
+    "upscaler": (
+        "--esrgan-models-path",
+        "--realesrgan-models-path",
+        "--bsrgan-models-path",
+        "--dat-models-path",
+    ),
+    "face_restoration": ("--gfpgan-models-path", "--codeformer-models-path"),
+}
+"""Flags that name further folders with models of a kind, by the kind's id; A1111's names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +58,7 @@ class Flags:
     Attributes:
         port: None: the first free one from 7860 on.
         threads: of the CPU for the networks; None: as many as there are cores.
+        model_dirs: further folders by the id of a kind of model, e.g. ``lora``.
         checkpoint: file or name to start with; None: the last one used.
         generate: set for the sub-command of that name.
     """
@@ -53,6 +69,7 @@ class Flags:
     data_dir: Path | None = None
     models_dir: Path | None = None
     checkpoint_dir: tuple[Path, ...] = ()
+    model_dirs: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     checkpoint: str | None = None
     device: DeviceName = "auto"
     dtype: DtypeName = "auto"
@@ -124,6 +141,16 @@ def _add_file_flags(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="further folder with checkpoints (repeatable)",
     )
+    for kind, names in MODEL_FLAGS.items():
+        group.add_argument(
+            *names,
+            type=Path,
+            action="append",
+            default=[],
+            dest=f"{kind}_dirs",
+            metavar="FOLDER",
+            help=f"further folder with models of the kind {kind} (repeatable)",
+        )
     group.add_argument("--ckpt", help="checkpoint to start with: a name or a file")
     group.add_argument(
         "--styles-file",
@@ -205,6 +232,7 @@ def parse(arguments: Sequence[str]) -> Flags:
         data_dir=given.data_dir,
         models_dir=given.models_dir,
         checkpoint_dir=tuple(given.ckpt_dir),
+        model_dirs={kind: tuple(getattr(given, f"{kind}_dirs")) for kind in MODEL_FLAGS},
         checkpoint=given.ckpt,
         device=given.device,
         dtype=given.dtype,

@@ -34,6 +34,7 @@ from webui.model_manager.cache import ModelCache
 from webui.model_manager.catalog import Catalog, CheckpointFile
 from webui.model_manager.hashes import HashWorker
 from webui.model_manager.index import FileIndex
+from webui.model_manager.library import Library
 from webui.model_manager.selection import CheckpointChoice, ModelStatus, Selection
 from webui.paths import Paths
 from webui.preparation import check_prompts
@@ -67,6 +68,7 @@ class Services:
         drafts: what was typed but not sent.
         styles: prompt styles.
         results: finished pictures.
+        library: model files of all kinds.
     """
 
     def __init__(self, flags: Flags, paths: Paths) -> None:
@@ -90,7 +92,8 @@ class Services:
         self._selection = Selection(
             self._catalog, self._cache, paths.program / "models" / "Stable-diffusion", self._chosen
         )
-        self._hashing = HashWorker(self._catalog)
+        self.library = Library(self._catalog, paths.models, self._index, flags.model_dirs)
+        self._hashing = HashWorker(self.library)
         self._is_hashing = False
         workshop = Workshop(self._sampling, ConditioningCache(), UPSCALERS)
         self._studio = Studio(self._selection, workshop, self.pictures, archive)
@@ -151,7 +154,7 @@ class Services:
 
     def refresh_models(self) -> None:
         """Look for new files."""
-        self._catalog.refresh()
+        self.library.refresh()
         self.styles.refresh()
 
     # The model.

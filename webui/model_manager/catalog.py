@@ -1,39 +1,40 @@
-"""Checkpoint files by all the names that users, infotexts and A1111's API give them.
+"""Model files by all the names that users, infotexts and A1111's API give them.
 
 A name is looked up among the files that a scan has found; no path is ever made from it.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from webui.errors import ModelNotFound
 from webui.model_manager.hashes import Hashes, hash_file
 from webui.model_manager.index import FileIndex, FileVersion
-
-CHECKPOINT_SUFFIXES = (".safetensors", ".ckpt")
-_VAE_SUFFIX = re.compile(r"\.vae\.[^.]+$", re.IGNORECASE)
+from webui.model_manager.kinds import CHECKPOINT, LORA, ModelKind
+from webui.model_manager.scan import Scan, Sidecars, reason_of, version_of
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointFile:
+class ModelFile:
     """A file that was found.
 
     Args:
         version: the file itself.
         name: relative to its folder, with forward slashes: ``anime/model.safetensors``.
         hashes: None until they are computed.
+        sidecars: what lies beside it.
     """
 
     version: FileVersion
     name: str
     hashes: Hashes | None
+    sidecars: Sidecars = field(default_factory=Sidecars)
 
     @property
     def path(self) -> Path:
@@ -75,46 +76,85 @@ class CheckpointFile:
         return (*names, self.hashes.old, old, self.hashes.short, self.hashes.sha256)
 
 
+CheckpointFile: TypeAlias = ModelFile
+"""A file of the kind ``checkpoint``."""
+
+
 class Catalog:
-    """The checkpoints in some folders.
+    """The files of one kind in some folders; thread-safe.
 
     Args:
         folders: searched through, sub-folders and links included; the first one's names win.
         index: where hashes are kept.
+        kind: which files count.
+        unhashed: shared with other catalogs whose files one thread hashes.
 
     Attributes:
         unhashed: set when a scan has found files without hashes.
     """
 
-    def __init__(self, folders: Sequence[Path], index: FileIndex) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        index: FileIndex,
+        kind: ModelKind = CHECKPOINT,
+        unhashed: threading.Event | None = None,
+    ) -> None:
+        self.kind = kind
         self._folders = tuple(folders)
         self._index = index
-        self._files: tuple[CheckpointFile, ...] = ()
+        self._files: tuple[ModelFile, ...] = ()
+        self._places: dict[FileVersion, list[int]] = {}
+        self._waiting: deque[FileVersion] = deque()
+        self._problems: dict[Path, str] = {}
         self._scanning = threading.Lock()
         self._hashing = threading.Condition()
         self._being_hashed: set[FileVersion] = set()
-        self._attempted: frozenset[FileVersion] = frozenset()
-        self.unhashed = threading.Event()
+        self._attempted: set[FileVersion] = set()
+        self.unhashed = unhashed or threading.Event()
         self.refresh()
 
-    def files(self) -> tuple[CheckpointFile, ...]:
+    def files(self) -> tuple[ModelFile, ...]:
         """Return what the last scan found, in natural order of names."""
         return self._files
+
+    def problems(self) -> Mapping[Path, str]:
+        """Return what is there but cannot be used, and why: broken links, locked folders."""
+        return dict(self._problems)
 
     def refresh(self) -> None:
         """Scan the folders again."""
         with self._scanning:
             known = self._index.hashes()
-            found: dict[str, CheckpointFile] = {}
+            scan = Scan(self.kind)
+            found: dict[str, ModelFile] = {}
             for folder in self._folders:
-                for name, version in _scan(folder):
+                for name, version, beside in scan.walk(folder):
                     unique = name if name not in found else f"{folder.name}/{name}"
-                    found.setdefault(unique, CheckpointFile(version, unique, known.get(version)))
-            self._files = tuple(sorted(found.values(), key=lambda file: _natural(file.name)))
-            if any(file.hashes is None for file in self._files):
+                    file = ModelFile(version, unique, known.get(version), beside)
+                    found.setdefault(unique, file)
+            self._problems = scan.problems
+            self._files = tuple(sorted(found.values(), key=lambda file: natural_key(file.name)))
+            self._places = {}
+            for place, file in enumerate(self._files):
+                self._places.setdefault(file.version, []).append(place)
+            unhashed = (file.version for file in self._files if file.hashes is None)
+            self._waiting = deque(one for one in unhashed if one not in self._attempted)
+            if self._waiting:
                 self.unhashed.set()
 
-    def find(self, name: str) -> CheckpointFile:
+    def named(self, name: str) -> ModelFile:
+        """Return the file of exactly this name.
+
+        Raises:
+            ModelNotFound: if there is none.
+        """
+        found = next((file for file in self._files if file.name == name), None)
+        if found is None:
+            raise self._missing(name)
+        return found
+
+    def find(self, name: str) -> ModelFile:
         """Return the file that a name means.
 
         A1111's order: an exact name or hash, else the shortest title that contains the name, else
@@ -128,13 +168,16 @@ class Catalog:
             self.refresh()
             found = _match(self._files, name)
         if found is None:
-            raise ModelNotFound(
-                f"There is no checkpoint {name[:200]!r}. Put it into models/Stable-diffusion, or"
-                " choose another."
-            )
+            raise self._missing(name)
         return found
 
-    def hashed(self, file: CheckpointFile) -> CheckpointFile:
+    def _missing(self, name: str) -> ModelNotFound:
+        return ModelNotFound(
+            f"There is no {self.kind.noun} {name[:200]!r}. Put it into"
+            f" models/{self.kind.folders[0]}, or choose another."
+        )
+
+    def hashed(self, file: ModelFile) -> ModelFile:
         """Return a file with its hashes, computing them if they are not known yet.
 
         Raises:
@@ -148,33 +191,42 @@ class Catalog:
             raise ModelNotFound(
                 f"{file.name} cannot be read: {error.strerror or error}."
             ) from error
-        return next((known for known in self._files if known.version == file.version), file)
+        return self._known(file.version) or file
 
     def hash_next(self, should_stop: Callable[[], bool]) -> bool:
         """Hash the first file without hashes; False if there is none left.
 
         A file that cannot be read, or changes meanwhile, is left out until it is another version.
         """
-        waiting = (file for file in self._files if file.hashes is None)
-        file = next((file for file in waiting if file.version not in self._attempted), None)
-        if file is None:
+        with self._scanning:
+            version = self._waiting.popleft() if self._waiting else None
+            file = self._known(version) if version else None
+        if version is None:
             return False
-        self._attempted |= {file.version}
-        with suppress(OSError):
-            self._hash(file, should_stop)
+        self._attempted.add(version)
+        if file is not None and file.hashes is None:
+            try:
+                self._hash(file, should_stop)
+            except OSError as error:
+                self._problems[file.path] = reason_of(error)
         return True
 
-    def _hash(self, file: CheckpointFile, should_stop: Callable[[], bool]) -> None:
+    def _known(self, version: FileVersion) -> ModelFile | None:
+        places = self._places.get(version)
+        return self._files[places[0]] if places else None
+
+    def _hash(self, file: ModelFile, should_stop: Callable[[], bool]) -> None:
         """Hash a file, or wait until another thread has done it."""
         version = file.version
         with self._hashing:
             self._hashing.wait_for(lambda: version not in self._being_hashed)
-            if any(known.version == version and known.hashes for known in self._files):
+            known = self._known(version)
+            if known is not None and known.hashes:
                 return
             self._being_hashed.add(version)
         try:
-            hashes = hash_file(file.path, should_stop)
-            if hashes is not None and _version(file.path) == version:
+            hashes = hash_file(file.path, should_stop, with_addnet=self.kind is LORA)
+            if hashes is not None and version_of(file.path) == version:
                 self._index.store(version, hashes)
                 self._adopt(version, hashes)
         finally:
@@ -184,13 +236,13 @@ class Catalog:
 
     def _adopt(self, version: FileVersion, hashes: Hashes) -> None:
         with self._scanning:
-            self._files = tuple(
-                CheckpointFile(version, file.name, hashes) if file.version == version else file
-                for file in self._files
-            )
+            files = list(self._files)
+            for place in self._places.get(version, ()):
+                files[place] = replace(files[place], hashes=hashes)
+            self._files = tuple(files)
 
 
-def _match(files: Sequence[CheckpointFile], name: str) -> CheckpointFile | None:
+def _match(files: Sequence[ModelFile], name: str) -> ModelFile | None:
     if not name:
         return None
     for file in files:
@@ -204,29 +256,7 @@ def _match(files: Sequence[CheckpointFile], name: str) -> CheckpointFile | None:
     return None
 
 
-def _scan(folder: Path) -> Iterator[tuple[str, FileVersion]]:
-    """Yield the checkpoints below a folder; broken links and what cannot be listed are left out."""
-    visited: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        for name in names:
-            if not name.lower().endswith(CHECKPOINT_SUFFIXES) or _VAE_SUFFIX.search(name):
-                continue
-            path = Path(place, name)
-            with suppress(OSError):
-                yield path.relative_to(folder).as_posix(), _version(path)
-
-
-def _version(path: Path) -> FileVersion:
-    status = path.stat()
-    return FileVersion(path, status.st_size, status.st_mtime_ns)
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
+def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key: numbers by value, letters without case."""
     parts = re.split(r"(\d+)", name.casefold())
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

@@ -22,10 +22,14 @@ class Hashes:
         sha256: of the whole file, 64 hex digits.
         old: A1111's first hash, 8 hex digits, of 64 KB in the file's second megabyte; many files
             share one.
+        addnet: sha256 of a safetensors file behind its header, so that notes can be changed: how
+            kohya's add-on and A1111 know LoRA files; the whole file's for other files, "" where it
+            was not asked for.
     """
 
     sha256: str
     old: str
+    addnet: str = ""
 
     @property
     def short(self) -> str:
@@ -33,22 +37,34 @@ class Hashes:
         return self.sha256[:SHORT_HASH_DIGITS]
 
 
-def hash_file(path: Path, should_stop: Callable[[], bool] = lambda: False) -> Hashes | None:
+def hash_file(
+    path: Path, should_stop: Callable[[], bool] = lambda: False, *, with_addnet: bool = False
+) -> Hashes | None:
     """Hash a file; None if `should_stop` said so, asked every few milliseconds.
 
     Raises:
         OSError: if the file cannot be read.
     """
-    whole = hashlib.sha256()
+    whole, tensors = hashlib.sha256(), hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         file.seek(_OLD_HASH_OFFSET)
         old = hashlib.sha256(file.read(_OLD_HASH_BYTES)).hexdigest()[:_OLD_HASH_DIGITS]
+        file.seek(0)
+        left = _header_bytes(path, file.read(8)) if with_addnet else 0
         file.seek(0)
         while block := file.read(BLOCK_BYTES):
             if should_stop():
                 return None
             whole.update(block)
-    return Hashes(whole.hexdigest(), old)
+            if with_addnet:
+                tensors.update(memoryview(block)[left:])
+                left = max(0, left - len(block))
+    return Hashes(whole.hexdigest(), old, tensors.hexdigest() if with_addnet else "")
+
+
+def _header_bytes(path: Path, start: bytes) -> int:
+    is_safetensors = path.suffix.lower() == ".safetensors"
+    return 8 + int.from_bytes(start, "little") if is_safetensors else 0
 
 
 class HashQueue(Protocol):

@@ -10,12 +10,13 @@ from typing import NamedTuple
 from webui.model_manager.hashes import Hashes
 
 _SCHEMA = """
-create table if not exists files (
+create table if not exists hashes (
     path text primary key,
     size_bytes integer not null,
     mtime_ns integer not null,
     sha256 text not null,
-    old_hash text not null
+    old_hash text not null,
+    addnet_hash text not null
 ) without rowid
 """
 
@@ -48,18 +49,19 @@ class FileIndex:
         """Return all that is known."""
         with self._lock:
             rows = self._database.execute(
-                "select path, size_bytes, mtime_ns, sha256, old_hash from files"
+                "select path, size_bytes, mtime_ns, sha256, old_hash, addnet_hash from hashes"
             ).fetchall()
         return {
-            FileVersion(Path(path), size, mtime): Hashes(sha256, old)
-            for path, size, mtime, sha256, old in rows
+            FileVersion(Path(path), size, mtime): Hashes(*hashes)
+            for path, size, mtime, *hashes in rows
         }
 
     def store(self, version: FileVersion, hashes: Hashes) -> None:
         """Remember a file's hashes in place of those of its former version."""
-        row = (str(version.path), version.size_bytes, version.mtime_ns, hashes.sha256, hashes.old)
+        about = (str(version.path), version.size_bytes, version.mtime_ns)
+        row = (*about, hashes.sha256, hashes.old, hashes.addnet)
         with self._lock, self._database:
-            self._database.execute("insert or replace into files values (?, ?, ?, ?, ?)", row)
+            self._database.execute("insert or replace into hashes values (?, ?, ?, ?, ?, ?)", row)
 
     def close(self) -> None:
         """Close the database."""
