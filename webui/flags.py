@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from webui import __version__
+from webui.accounts import Credential
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
@@ -60,6 +61,8 @@ class Flags:
         threads: of the CPU for the networks; None: as many as there are cores.
         model_dirs: further folders by the id of a kind of model, e.g. ``lora``.
         checkpoint: file or name to start with; None: the last one used.
+        auth: users who may log in; never shown.
+        allow_hosts: further names under which the server is asked for, e.g. behind a proxy.
         generate: set for the sub-command of that name.
     """
 
@@ -81,6 +84,10 @@ class Flags:
     max_batch_count: int = 100
     insecure_no_auth: bool = False
     api_server_stop: bool = False
+    auth: tuple[Credential, ...] = field(default=(), repr=False)
+    allow_hosts: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     log_level: str = "INFO"
     generate: Generate | None = None
 
@@ -91,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"Easel {__version__}")
     _add_page_flags(parser.add_argument_group("page"))
+    _add_identity_flags(parser.add_argument_group("users and network"))
     _add_file_flags(parser.add_argument_group("files"))
     _add_device_flags(parser.add_argument_group("device"))
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -105,7 +113,7 @@ def _add_page_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--listen",
         action="store_true",
-        help="let other computers of the network in (needs --insecure-no-auth)",
+        help="let other computers of the network in (needs --auth)",
     )
     group.add_argument(
         "--server-name", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)"
@@ -125,6 +133,63 @@ def _add_page_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--max-batch-count", type=_positive, default=100, help="largest batch count of the page"
     )
+
+
+def _add_identity_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--auth",
+        "--gradio-auth",
+        "--api-auth",
+        action="append",
+        default=[],
+        metavar="USER:PASSWORD",
+        help="who may use page and API (repeatable, or with commas); the first is administrator",
+    )
+    group.add_argument(
+        "--auth-file",
+        "--gradio-auth-path",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="the same from a file, one user a line; a password may be an argon2 hash",
+    )
+    group.add_argument(
+        "--auth-admin", action="append", default=[], metavar="USER", help="administrator instead"
+    )
+    group.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further host name of this server, e.g. behind a proxy (repeatable)",
+    )
+    group.add_argument("--tls-cert", "--tls-certfile", type=Path, help="certificate (PEM)")
+    group.add_argument("--tls-key", "--tls-keyfile", type=Path, help="its private key (PEM)")
+    group.add_argument("--share", action="store_true", help="not without --auth (see README)")
+    group.add_argument("--api", action="store_true", help="the API is always there")
+
+
+def _credentials(given: argparse.Namespace) -> tuple[Credential, ...]:
+    """The users. Raises: ValueError, OSError: with the reason."""
+    pieces = [piece for text in given.auth for piece in text.split(",")]
+    for file in given.auth_file:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            whole = "$argon2" in line  # a hash holds commas itself
+            pieces += [line] if whole else line.split(",")
+    found: dict[str, Credential] = {}
+    for piece in pieces:
+        if not piece.strip():
+            continue
+        name, colon, password = piece.strip().partition(":")
+        if not colon or not name or not password:
+            raise ValueError("users are given as USER:PASSWORD")
+        found[name] = Credential(name, password)
+    admins = set(given.auth_admin) or set(list(found)[:1])
+    unknown = sorted(admins - set(found))
+    if unknown:
+        raise ValueError(f"--auth-admin names {unknown[0]}, who is no user")
+    return tuple(replace(one, is_admin=one.name in admins) for one in found.values())
 
 
 def _add_file_flags(group: argparse._ArgumentGroup) -> None:
@@ -220,11 +285,12 @@ def parse(arguments: Sequence[str]) -> Flags:
         generate = Generate(**{name: getattr(given, name) for name in names})
     host = given.server_name or ("0.0.0.0" if given.listen else "127.0.0.1")
     listen = host not in ("127.0.0.1", "localhost", "::1")
-    if listen and not given.insecure_no_auth and generate is None:
-        parser.error(
-            "--listen lets everyone on the network use this computer and see its pictures; "
-            "add --insecure-no-auth if that is what you want"
-        )
+    try:
+        auth = _credentials(given)
+    except (ValueError, OSError) as error:
+        parser.error(f"the users cannot be read: {error}")
+    if generate is None:
+        _check_safety(parser, given, listen=listen, has_users=bool(auth))
     return Flags(
         host=host,
         port=given.port,
@@ -244,6 +310,32 @@ def parse(arguments: Sequence[str]) -> Flags:
         max_batch_count=given.max_batch_count,
         insecure_no_auth=given.insecure_no_auth,
         api_server_stop=given.api_server_stop,
+        auth=auth,
+        allow_hosts=tuple(name.lower() for name in given.allow_host),
+        tls_cert=given.tls_cert,
+        tls_key=given.tls_key,
         log_level=given.loglevel,
         generate=generate,
     )
+
+
+def _check_safety(
+    parser: argparse.ArgumentParser, given: argparse.Namespace, *, listen: bool, has_users: bool
+) -> None:
+    """Exit with a sentence where the command line would let strangers in."""
+    if listen and not has_users and not given.insecure_no_auth:
+        parser.error(
+            "--listen lets everyone on the network use this computer and see its pictures: name "
+            "users with --auth USER:PASSWORD, or add --insecure-no-auth if that is what you want"
+        )
+    if given.share:
+        parser.error(
+            "--share needs --auth USER:PASSWORD: it lets the whole internet in"
+            if not has_users
+            else "Easel opens no tunnel itself: use one of your own and name it with --allow-host"
+        )
+    if (given.tls_cert is None) != (given.tls_key is None):
+        parser.error("--tls-cert and --tls-key belong together")
+    for file in (given.tls_cert, given.tls_key):
+        if file is not None and not file.is_file():
+            parser.error(f"{file} is no file")

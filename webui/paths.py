@@ -63,6 +63,11 @@ class Paths:
         return self.data / "config.json"
 
     @property
+    def accounts(self) -> Path:
+        """Hashes of passwords, sessions and API keys."""
+        return self.data / "accounts.json"
+
+    @property
     def styles(self) -> Path:
         """The prompt styles."""
         return self.data / "styles.csv"

@@ -24,6 +24,7 @@ def serve(flags: Flags) -> None:
     import uvicorn
 
     from webui.api.app import create_app
+    from webui.api.auth import name_of
     from webui.services import build
     from webui.ui.app import build as build_page
 
@@ -31,9 +32,17 @@ def serve(flags: Flags) -> None:
     services = build(flags, make_paths(flags.data_dir, flags.models_dir))
     page = build_page(services)
     app = create_app(services)
-    gradio.mount_gradio_app(app, page.blocks, path="/", **page.mount_arguments())
+    who = name_of if services.accounts.has_users else None
+    arguments = page.mount_arguments()
+    gradio.mount_gradio_app(app, page.blocks, path="/", auth_dependency=who, **arguments)
     config = uvicorn.Config(
-        app, host=flags.host, port=port, log_level="warning", timeout_graceful_shutdown=2
+        app,
+        host=flags.host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        ssl_certfile=flags.tls_cert,
+        ssl_keyfile=flags.tls_key,
     )
     server = uvicorn.Server(config)
     app.state.end_server = lambda: setattr(server, "should_exit", True)
@@ -48,6 +57,9 @@ def serve(flags: Flags) -> None:
 def _announce(server: uvicorn.Server, flags: Flags, port: int) -> None:
     while not server.started:
         time.sleep(0.05)
-    print(f"Easel: {(url := url_of(flags.host, port))}", flush=True)  # noqa: T201 - what it is for
+    url = url_of(flags.host, port)
+    if flags.tls_cert is not None:
+        url = url.replace("http:", "https:", 1)
+    print(f"Easel: {url}", flush=True)  # noqa: T201 - what it is for
     if flags.browser:
         webbrowser.open(url)

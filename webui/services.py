@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from webui.accounts import Accounts
 from webui.device import device_policy
 from webui.drafts import DraftStore
 from webui.engine.conditioning import ConditioningCache
@@ -64,6 +65,7 @@ class Services:
 
     Attributes:
         queue: of all jobs.
+        accounts: users, sessions, API keys.
         pictures: uploaded ones.
         drafts: what was typed but not sent.
         styles: prompt styles.
@@ -75,6 +77,7 @@ class Services:
         self.flags = flags
         self.paths = paths
         self.settings = SettingsStore(paths.config)
+        self.accounts = Accounts(flags.auth, paths.accounts)
         self.pictures = PictureStore(paths.store)
         self.drafts = DraftStore(paths.drafts)
         self.styles = StyleStore([paths.styles, *flags.styles_files])

@@ -35,7 +35,7 @@ TINY = {"width": 64, "height": 64, "steps": 2, "seed": 5, "sampler_name": "Euler
 class ByHeader:
     """Identity for tests: the header `x-user` names the owner; without it nobody asks."""
 
-    def identify(self, scope: Scope) -> Identity | None:
+    async def identify(self, scope: Scope) -> Identity | None:
         names = dict(scope["headers"])
         user = names.get(b"x-user", b"").decode()
         return Identity(user, is_admin=user == "admin") if user else None

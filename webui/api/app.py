@@ -10,12 +10,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from webui import __version__
-from webui.api.auth import Authenticator, IdentityGuard, SingleUser
+from webui.api.auth import Authenticator, IdentityGuard, Passwords, SingleUser
 from webui.api.guard import OriginGuard, own_names
 from webui.api.headers import SecurityHeaders
 from webui.api.limits import BodyLimit
+from webui.api.own_files import OwnFiles
 from webui.api.problems import install_handlers
 from webui.api.routes import (
+    account,
     generate,
     jobs,
     lists,
@@ -32,6 +34,7 @@ from webui.paths import PROGRAM
 from webui.services import OWNER_LOCAL, Services
 
 ROUTERS = (
+    account.router,
     generate.router,
     progress.router,
     options.router,
@@ -52,18 +55,24 @@ def create_app(services: Services, authenticator: Authenticator | None = None) -
     """Build the application.
 
     Args:
-        authenticator: tells who asks; by default everybody is the one local owner.
+        authenticator: tells who asks; by default the users of `services.accounts`, or, where there
+            are none, everybody is the one local owner.
     """
     app = FastAPI(title="Easel", version=__version__, docs_url=None, redoc_url=None)
     app.state.services = services
     app.state.built = time.time()
+    accounts = services.accounts
+    passwords = Passwords(accounts) if accounts.has_users else None
+    app.state.passwords = passwords
+    who = authenticator or passwords or SingleUser(OWNER_LOCAL)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/internal/assets", _Assets(directory=ASSETS), name="assets")
     install_handlers(app)
     # the last one added is asked first
     app.add_middleware(BodyLimit)
-    app.add_middleware(IdentityGuard, authenticator=authenticator or SingleUser(OWNER_LOCAL))
+    app.add_middleware(OwnFiles)
+    app.add_middleware(IdentityGuard, authenticator=who)
     app.add_middleware(OriginGuard, names=own_names(services.flags))
     app.add_middleware(SecurityHeaders)
     return app

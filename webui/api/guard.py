@@ -66,7 +66,7 @@ def is_same_origin(origin: str, host: HostPort) -> bool:
 
 def own_names(flags: Flags) -> frozenset[str]:
     """Names under which this server may be asked for, besides loopback and its own addresses."""
-    names = {"localhost"}
+    names = {"localhost", *flags.allow_hosts}
     if flags.listen:
         machine = socket.gethostname().lower()
         names |= {machine, f"{machine}.local"}

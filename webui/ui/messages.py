@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -16,12 +17,31 @@ from webui.ui.forms.pictures import MissingPicture
 from webui.ui.locale import language_of, sentence
 from webui.ui.widgets.hidden import hidden
 
+if TYPE_CHECKING:
+    from webui.services import Services
+
 OWNER_LOCAL = "local"
 
 
 def owner_of(request: gr.Request) -> str:
     """Whose jobs and drafts a browser sees."""
     return str(request.username or OWNER_LOCAL)
+
+
+def is_admin(services: Services, request: gr.Request) -> bool:
+    """Whether a browser's user may change what concerns the whole installation.
+
+    Where there are no passwords, that is whoever sits at the machine itself.
+    """
+    if services.accounts.has_users:
+        user = services.accounts.user(owner_of(request))
+        return user is not None and user.is_admin
+    if not services.flags.listen:
+        return True
+    try:
+        return ipaddress.ip_address(str(request.client.host)).is_loopback
+    except (AttributeError, ValueError):
+        return False
 
 
 def explain(error: WebUIError, request: gr.Request) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -19,7 +20,7 @@ Asked = Callable[..., tuple[int, dict[str, str], bytes]]
 class Nobody:
     """Knows no one."""
 
-    def identify(self, scope: Scope) -> Identity | None:
+    async def identify(self, scope: Scope) -> Identity | None:
         del scope
         return None
 
@@ -30,7 +31,7 @@ def test_strangers_are_refused_everywhere(echo_app: ASGIApp, ask: Asked, path: s
 
 
 def test_public_paths_are_these() -> None:
-    assert {"/internal/ping"} == PUBLIC_PATHS
+    assert {"/internal/ping", "/login"} == PUBLIC_PATHS
 
 
 def test_public_path_needs_no_identity(echo_app: ASGIApp, ask: Asked) -> None:
@@ -40,8 +41,8 @@ def test_public_path_needs_no_identity(echo_app: ASGIApp, ask: Asked) -> None:
 def test_single_user_is_admin_on_the_machine_itself() -> None:
     here = {"type": "http", "client": ("127.0.0.1", 1)}
     there = {"type": "http", "client": ("192.168.1.7", 1)}
-    assert SingleUser("local").identify(here) == Identity("local", is_admin=True)
-    assert SingleUser("local").identify(there) == Identity("local", is_admin=False)
+    assert asyncio.run(SingleUser("local").identify(here)) == Identity("local", is_admin=True)
+    assert asyncio.run(SingleUser("local").identify(there)) == Identity("local", is_admin=False)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from webui.errors import WebUIError
+from webui.errors import InvalidRequest, WebUIError
 from webui.settings import Settings, option_info, sections
 from webui.ui.events import BROWSER, QUIET, edited, nothing
 from webui.ui.icons import svg
-from webui.ui.locale import label, span, tag, words
-from webui.ui.messages import Toasts
+from webui.ui.locale import label, language_of, sentence, span, tag, words
+from webui.ui.messages import Toasts, is_admin
 from webui.ui.widgets.hidden import hidden
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class SettingsEvents:
     """What the tab's events do."""
 
     def __init__(self, services: Services, tab: SettingsTab) -> None:
-        self.store, self.tab = services.settings, tab
+        self.services, self.store, self.tab = services, services.settings, tab
         self.keys = {control: key for key, control in tab.controls.items()}
 
     def wire(self, opened: Any) -> None:  # noqa: ANN401 - a gr.Tab
@@ -164,10 +164,16 @@ class SettingsEvents:
     def _update(self, changes: dict[str, Any], request: gr.Request) -> dict[Any, Any]:
         before = self.store.current
         try:
+            self._check_rights(changes, request)
             return self._facts(self.store.update(changes))
         except WebUIError as error:
             kept = {self.tab.controls[key]: shown_value(before, key) for key in changes}
             return kept | self.tab.toasts.error(error, request)
+
+    def _check_rights(self, changes: dict[str, Any], request: gr.Request) -> None:
+        for key in changes:
+            if option_info(key).level == "admin" and not is_admin(self.services, request):
+                raise InvalidRequest(key, sentence(language_of(request), "settings.not_yours"))
 
     def _facts(self, settings: Settings) -> dict[Any, Any]:
         changed, browser = changed_keys(settings), for_browser(settings)
