@@ -8,6 +8,14 @@ import torch
 from tests.golden.checkpoints.maker import NAMES, make_checkpoint
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright leaves an event loop running in the thread of the tests, in
+    which others could not run theirs.
+    """
+    browser = Path(__file__).parent / "e2e"
+    items.sort(key=lambda item: item.path.is_relative_to(browser))
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the golden pictures' checkpoints: tinyA, tinyB, tinyC (.ckpt), tinyV."""
