@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.golden.checkpoints.maker import NAMES, make_checkpoint
+from tests.golden.networks import make_networks
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,3 +27,9 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_checkpoint(name, folder)
     torch.set_num_threads(threads)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_networks(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden pictures' LoRAs, embeddings and VAE, in folders of their own."""
+    return make_networks(tiny_checkpoints, tmp_path_factory.mktemp("networks") / "files")

@@ -71,14 +71,21 @@ def cases(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def easel(checkpoints: Path, styles: Path | None = None) -> Iterator[TestClient]:
-    """A client of an Easel with its own data folder and A1111's settings at recording time."""
+def easel(
+    checkpoints: Path, styles: Path | None = None, networks: Path | None = None
+) -> Iterator[TestClient]:
+    """A client of an Easel with its own data folder and A1111's settings at recording time.
+
+    Args:
+        networks: has the folders lora, embeddings, hypernetworks and vae.
+    """
     with tempfile.TemporaryDirectory() as data:
         flags = Flags(
             checkpoint_dir=(checkpoints,),
             checkpoint="tinyA.safetensors",
             dtype="float32",
             styles_files=(str(styles),) if styles else (),
+            model_dirs=network_folders(networks) if networks else {},
         )
         services = build(flags, make_paths(Path(data)))
         services.settings.update(
@@ -90,6 +97,17 @@ def easel(checkpoints: Path, styles: Path | None = None) -> Iterator[TestClient]
                 yield client
         finally:
             services.stop()
+
+
+def network_folders(networks: Path) -> dict[str, tuple[Path, ...]]:
+    """The flag `model_dirs` for a folder with the folders lora, embeddings, and so on."""
+    folders = {
+        "lora": "lora",
+        "embedding": "embeddings",
+        "hypernetwork": "hypernetworks",
+        "vae": "vae",
+    }
+    return {kind: (networks / name,) for kind, name in folders.items()}
 
 
 def replay(client: TestClient, case: Path, inputs: Path) -> Row:
@@ -154,11 +172,12 @@ def main() -> int:
     parser.add_argument("--cases", type=Path, default=GOLDEN / "pictures" / "tiny")
     parser.add_argument("--inputs", type=Path, default=GOLDEN / "inputs")
     parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--networks", type=Path, help="has lora, embeddings, hypernetworks, vae")
     parser.add_argument("--only", default="", help="part of a case's name")
     given = parser.parse_args()
     bad = 0
     print("| case | max difference | PSNR (dB) | bounds | infotext |\n|---|---|---|---|---|")
-    with easel(given.checkpoints, GOLDEN / "styles.csv") as client:
+    with easel(given.checkpoints, GOLDEN / "styles.csv", given.networks) as client:
         for case in cases(given.cases):
             if given.only not in f"{case.parent.name}/{case.stem}":
                 continue

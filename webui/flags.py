@@ -63,6 +63,7 @@ class Flags:
         checkpoint: file or name to start with; None: the last one used.
         auth: users who may log in; never shown.
         allow_hosts: further names under which the server is asked for, e.g. behind a proxy.
+        vae_path: the VAE of every checkpoint, whatever the settings say.
         generate: set for the sub-command of that name.
     """
 
@@ -74,6 +75,7 @@ class Flags:
     checkpoint_dir: tuple[Path, ...] = ()
     model_dirs: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     checkpoint: str | None = None
+    vae_path: Path | None = None
     device: DeviceName = "auto"
     dtype: DtypeName = "auto"
     vae_dtype: DtypeName = "auto"
@@ -217,6 +219,7 @@ def _add_file_flags(group: argparse._ArgumentGroup) -> None:
             help=f"further folder with models of the kind {kind} (repeatable)",
         )
     group.add_argument("--ckpt", help="checkpoint to start with: a name or a file")
+    group.add_argument("--vae-path", type=Path, help="VAE of every checkpoint: a file")
     group.add_argument(
         "--styles-file",
         action="append",
@@ -300,6 +303,7 @@ def parse(arguments: Sequence[str]) -> Flags:
         checkpoint_dir=tuple(given.ckpt_dir),
         model_dirs={kind: tuple(getattr(given, f"{kind}_dirs")) for kind in MODEL_FLAGS},
         checkpoint=given.ckpt,
+        vae_path=given.vae_path,
         device=given.device,
         dtype=given.dtype,
         vae_dtype=given.vae_dtype,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -16,14 +16,15 @@ from webui.errors import Interrupted, Skipped
 from webui.families.base import LoadedModel
 from webui.image_files.archive import Archive
 from webui.image_files.store import PictureStore
+from webui.job_networks import JobNetworks, NetworkStock
 from webui.jobs.handle import JobHandle
 from webui.model_manager.catalog import CheckpointFile
 from webui.model_manager.loader import ignore_progress
-from webui.preparation import agreed_by_all_runs, make_task
+from webui.preparation import agreed_by_all_runs, make_task, parts_of
 from webui.prompt.comments import strip_comments
 from webui.prompt.style_files import StyleBook
 from webui.recording import JobWatch, Recorder
-from webui.request import Batch, GenerationRequest, plan_batches
+from webui.request import GenerationRequest, plan_batches
 from webui.settings import Settings
 
 
@@ -47,6 +48,7 @@ class Studio:
     workshop: Workshop
     pictures: PictureStore
     archive: Archive
+    networks: NetworkStock
 
 
 def run(
@@ -76,24 +78,31 @@ def run(
     with ExitStack() as open_models:
         model = open_models.enter_context(studio.models.use(name, on_progress))
         open_models.enter_context(seamless(model.networks, enabled=bool(request.tiling)))
-        refiner = _refiner(request, settings, studio.models, open_models)
+        networks = JobNetworks(request, settings, prompts, studio.networks, job.warn)
+        refiner = _refiner(networks, model, studio.models, open_models)
         file = studio.models.file(name)
+        networks.give_vae(model, file)
         recorder = Recorder(
             job=job,
             request=request,
             settings=settings,
             archive=studio.archive,
             sampling=studio.workshop.sampling,
-            prompts=prompts,
+            prompts=networks.prompts,
             unstyled_prompt=strip_comments(request.prompt),
             created=created,
             model_name=file.stem,
             model_hash=file.short_hash or "",
+            vae=networks.vae,
+            networks=lambda names: networks.infotext(model, names),
         )
-        task = make_task(request, settings, prompts, file.short_title, studio.pictures, refiner)
+        task = make_task(
+            request, settings, networks.prompts, file.short_title, studio.pictures, refiner
+        )
         for batch in plan_batches(request):
             if not recorder.is_done(batch):
-                _make(replace(task, batch=batch), model, studio.workshop, recorder)
+                ready = networks.put_on(replace(task, batch=batch), model, file)
+                _make(ready, model, studio.workshop, recorder)
     recorder.record_grid()
     return json.dumps({"pictures": len(job.finished)})
 
@@ -104,7 +113,7 @@ def _make(task: Task, model: LoadedModel, workshop: Workshop, recorder: Recorder
     job.start_batch(task.batch.index * passes, request.batch_count * passes)
     watch = JobWatch(job, task, workshop.colors.of(model, task.model_key))
     try:
-        for part in _parts(task, workshop):
+        for part in parts_of(task, workshop):
             outcome = generate(part, model, workshop, watch)
             recorder.record(part.batch, outcome)
             if not outcome.is_complete:
@@ -113,27 +122,11 @@ def _make(task: Task, model: LoadedModel, workshop: Workshop, recorder: Recorder
         return
 
 
-def _parts(task: Task, workshop: Workshop) -> Iterator[Task]:
-    """The batch as it is, or picture by picture: by setting, or as its sampler needs."""
-    sampler = workshop.sampling.resolve(task.request.sampler, task.request.schedule).sampler
-    if not (task.settings.batch_invariant or sampler.batch_coupled):
-        yield task
-        return
-    batch = task.batch
-    for i, (seed, subseed) in enumerate(zip(batch.seeds, batch.subseeds, strict=True)):
-        alone = Batch(
-            index=batch.index,
-            first_picture=batch.first_picture + i,
-            seeds=(seed,),
-            subseeds=(subseed,),
-        )
-        yield replace(task, batch=alone)
-
-
 def _refiner(
-    request: GenerationRequest, settings: Settings, models: Models, open_models: ExitStack
+    networks: JobNetworks, model: LoadedModel, models: Models, open_models: ExitStack
 ) -> RefinerPlan | None:
     """The plan for the request's refiner, which is loaded when its turn comes."""
+    request, settings = networks.request, networks.settings
     if request.refiner is None:
         return None
     name = request.refiner.checkpoint
@@ -143,6 +136,7 @@ def _refiner(
     def load() -> LoadedModel:
         if not loaded:
             loaded.append(open_models.enter_context(models.use(name, ignore_progress)))
+        networks.put_on_refiner(loaded[0], model, file)
         return loaded[0]
 
     rule = RefinerRule(request.refiner.switch_at, settings.refiner_switch_by_sample_steps)

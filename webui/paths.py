@@ -33,11 +33,6 @@ class Paths:
         """Where checkpoints are looked for: the user's folder, then the one that Easel ships."""
         return self._with_shipped("Stable-diffusion")
 
-    @property
-    def vaes(self) -> tuple[Path, ...]:
-        """Where VAE files are looked for."""
-        return self._with_shipped("VAE")
-
     def _with_shipped(self, name: str) -> tuple[Path, ...]:
         own, shipped = self.models / name, self.program / "models" / name
         return (own,) if own == shipped else (own, shipped)

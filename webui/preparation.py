@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from webui.engine.refiner import RefinerPlan
-from webui.engine.task import InitPictures, Prompts, Task
+from webui.engine.task import InitPictures, Prompts, Task, Workshop
 from webui.image_files.store import PictureStore
 from webui.jobs.handle import JobHandle
 from webui.prompt.attention import weighted_texts
 from webui.prompt.comments import strip_comments
 from webui.prompt.composition import split_composition
-from webui.prompt.extra_networks import parse_extra_networks
+from webui.prompt.extra_networks import (
+    HYPERNETWORK_KIND,
+    LORA_KINDS,
+    hypernetwork_arguments,
+    lora_arguments,
+    parse_extra_networks,
+)
 from webui.prompt.style_files import StyleBook
 from webui.prompt.styles import apply_styles
-from webui.request import GenerationRequest, plan_batches
+from webui.request import Batch, GenerationRequest, plan_batches
 from webui.settings import Settings, overridden
 
 
@@ -27,6 +35,18 @@ def check_prompts(request: GenerationRequest, settings: Settings) -> None:
     for part in split_composition(strip_comments(request.prompt)):
         weighted_texts(part.text, settings.emphasis)
     weighted_texts(strip_comments(request.negative_prompt), settings.emphasis)
+    check_tags(request)
+
+
+def check_tags(request: GenerationRequest) -> None:
+    """Refuse tags that cannot be read. Raises: InvalidRequest."""
+    texts = (request.prompt, request.hires.prompt if request.hires else "")
+    for text in texts:
+        for tag in parse_extra_networks(strip_comments(text)).networks:
+            if tag.kind in LORA_KINDS:
+                lora_arguments(tag)
+            elif tag.kind == HYPERNETWORK_KIND:
+                hypernetwork_arguments(tag)
 
 
 def agreed_by_all_runs(
@@ -63,7 +83,7 @@ def make_task(
     pictures: PictureStore,
     refiner: RefinerPlan | None,
 ) -> Task:
-    """The engine's task for the first batch; the others differ in `batch` alone.
+    """The engine's task for the first batch, without extra networks.
 
     Args:
         model_key: see `Task`.
@@ -85,6 +105,23 @@ def make_task(
         init=_init_pictures(request, pictures),
         refiner=refiner,
     )
+
+
+def parts_of(task: Task, workshop: Workshop) -> Iterator[Task]:
+    """The batch as it is, or picture by picture: by setting, or as its sampler needs."""
+    sampler = workshop.sampling.resolve(task.request.sampler, task.request.schedule).sampler
+    if not (task.settings.batch_invariant or sampler.batch_coupled):
+        yield task
+        return
+    batch = task.batch
+    for i, (seed, subseed) in enumerate(zip(batch.seeds, batch.subseeds, strict=True)):
+        alone = Batch(
+            index=batch.index,
+            first_picture=batch.first_picture + i,
+            seeds=(seed,),
+            subseeds=(subseed,),
+        )
+        yield replace(task, batch=alone)
 
 
 def _init_pictures(request: GenerationRequest, pictures: PictureStore) -> InitPictures | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from webui import __version__
-from webui.engine.generate import REFINED
+from webui.engine.generate import EMBEDDINGS, REFINED
 from webui.engine.preview import preview_jpeg
 from webui.engine.task import Outcome, Picture, Prompts, Task
 from webui.image_files.archive import Archive, Kind, Place
@@ -35,6 +35,8 @@ class Recorder:
         prompts: with styles, tags and all: what infotexts show.
         created: when the job first ran; part of file names.
         model_name, model_hash: of the checkpoint.
+        vae: file name and hash; None: the checkpoint's own.
+        networks: what infotexts say of extra networks, for names of embeddings.
     """
 
     job: JobHandle
@@ -47,6 +49,8 @@ class Recorder:
     created: datetime
     model_name: str
     model_hash: str
+    vae: tuple[str, str] | None = None
+    networks: Callable[[tuple[str, ...]], Mapping[str, str]] = lambda _names: {}
 
     def is_done(self, batch: Batch) -> bool:
         """Whether every picture of a batch was made by an earlier run."""
@@ -165,7 +169,12 @@ class Recorder:
             hires_schedule=second.effective_schedule if second else None,
             model_name=self.model_name,
             model_hash=self.model_hash,
-            sampling={key: value for key, value in notes.items() if key != REFINED},
+            vae_name=self.vae[0] if self.vae else None,
+            vae_hash=self.vae[1] if self.vae else None,
+            networks=self.networks(outcome_embeddings(notes)),
+            sampling={
+                key: value for key, value in notes.items() if key not in (REFINED, EMBEDDINGS)
+            },
             refiner=str(notes[REFINED]) if REFINED in notes else None,
             version=f"Easel {__version__}",
         )
@@ -194,6 +203,7 @@ class Recorder:
             schedule=choice.effective_schedule.label,
             model_hash=self.model_hash,
             model_name=self.model_name,
+            vae_file=self.vae[0] if self.vae else None,
             clip_skip=self.settings.CLIP_stop_at_last_layers,
             denoising_strength=part.denoising_strength if part else None,
             batch_size=request.batch_size,
@@ -202,6 +212,13 @@ class Recorder:
             index_in_batch=offset,
             user=self.job.job.owner,
         )
+
+
+def outcome_embeddings(notes: Mapping[str, object]) -> tuple[str, ...]:
+    """The names of embeddings among an outcome's notes."""
+    names = notes.get(EMBEDDINGS, ())
+    assert isinstance(names, tuple)
+    return names
 
 
 def _indexes(batch: Batch) -> range:

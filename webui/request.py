@@ -205,6 +205,7 @@ class GenerationRequest:
         cfg_scale: classifier-free guidance (Ho & Salimans 2022); 1 does nothing but still asks for
             the negative prompt.
         overrides: settings for this request alone, by key; only options of level 'generation'.
+        extra_networks: follow the prompt's tags; they are cut out of it in any case.
         units: parameters of extensions' units, by unit id (see docs/extensions.md).
     """
 
@@ -228,6 +229,7 @@ class GenerationRequest:
     refiner: Refiner | None = None
     init: Init | None = None
     saving: Saving = field(default_factory=Saving)
+    extra_networks: bool = True
     overrides: Mapping[str, Any] = field(default_factory=dict)
     units: Mapping[str, Any] = field(default_factory=dict)
 

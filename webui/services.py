@@ -16,17 +16,18 @@ from webui.drafts import DraftStore
 from webui.engine.conditioning import ConditioningCache
 from webui.engine.latents import LATENT_UPSCALERS
 from webui.engine.task import Workshop
-from webui.errors import StorageError
+from webui.errors import ModelNotFound, StorageError, UnsupportedModel
 from webui.families.base import EncodeOptions
 from webui.families.clip import clip_chunker
 from webui.flags import Flags
 from webui.generation import Studio, run
 from webui.image_files.archive import Archive
-from webui.image_files.infotext_parse import parse_infotext
+from webui.image_files.infotext_parse import parse_infotext, rename_loras
 from webui.image_files.infotext_paste import Pasted, from_infotext
 from webui.image_files.metadata import Metadata, read_metadata
 from webui.image_files.store import PictureStore
 from webui.images.upscale import UPSCALERS
+from webui.job_networks import NetworkStock
 from webui.jobs.handle import JobHandle
 from webui.jobs.job import Job
 from webui.jobs.queue import JobQueue
@@ -36,6 +37,10 @@ from webui.model_manager.catalog import Catalog, CheckpointFile
 from webui.model_manager.hashes import HashWorker
 from webui.model_manager.index import FileIndex
 from webui.model_manager.library import Library
+from webui.model_manager.networks.content import read_notes
+from webui.model_manager.networks.embedding_shelf import EmbeddingLists
+from webui.model_manager.networks.files import NetworkFile
+from webui.model_manager.networks.stock import network_shelf, text_widths_of, vae_rules
 from webui.model_manager.selection import CheckpointChoice, ModelStatus, Selection
 from webui.paths import Paths
 from webui.preparation import check_prompts
@@ -99,7 +104,11 @@ class Services:
         self._hashing = HashWorker(self.library)
         self._is_hashing = False
         workshop = Workshop(self._sampling, ConditioningCache(), UPSCALERS)
-        self._studio = Studio(self._selection, workshop, self.pictures, archive)
+        self._networks = NetworkStock(
+            network_shelf(self.library),
+            vae_rules(self.library, _checkpoint_folders(flags, paths), flags.vae_path),
+        )
+        self._studio = Studio(self._selection, workshop, self.pictures, archive, self._networks)
         self._worker = Worker(self.queue, self._run)
         self._random = random.SystemRandom()
         self.settings.subscribe(self._settings_changed)
@@ -158,7 +167,37 @@ class Services:
     def refresh_models(self) -> None:
         """Look for new files."""
         self.library.refresh()
+        self._networks.shelf.refresh()
+        self._networks.vaes.files.refresh()
         self.styles.refresh()
+
+    def loras(self) -> tuple[NetworkFile, ...]:
+        """LoRA files and their relatives."""
+        return self._networks.shelf.loras.files()
+
+    def lora_alias(self, file: NetworkFile) -> str:
+        """The name that a LoRA file gives itself, else the file's."""
+        return self._networks.shelf.loras.alias(file)
+
+    def lora_notes(self, file: NetworkFile) -> dict[str, Any]:
+        """What a LoRA file says of itself."""
+        return read_notes(file.path)
+
+    def hypernetworks(self) -> tuple[NetworkFile, ...]:
+        """Hypernetwork files."""
+        return self._networks.shelf.hypernetworks.files()
+
+    def vaes(self) -> tuple[NetworkFile, ...]:
+        """VAE files."""
+        return self._networks.vaes.files.files()
+
+    def embeddings(self) -> EmbeddingLists:
+        """Embeddings, by whether the chosen checkpoint understands them."""
+        try:
+            widths = text_widths_of(self._selection.find("").path)
+        except (ModelNotFound, UnsupportedModel):
+            widths = {}
+        return self._networks.shelf.embeddings.lists(widths)
 
     # The model.
 
@@ -213,6 +252,7 @@ class Services:
         defaults = Defaults(
             checkpoint=file.title,
             native_size=self._selection.native_size(file),
+            vae=settings.sd_vae,
             tiling=settings.tiling,
             init_size=self.pictures.size(init.images[0]) if init else None,
             save_samples=settings.samples_save,
@@ -257,6 +297,8 @@ class Services:
             text = self.paths.params.read_text(encoding="utf-8")
         settings = self.settings.current
         params = parse_infotext(text, settings, list(self.styles.book.styles.values()))
+        if "Lora hashes" in params:
+            params = rename_loras(params, self._networks.shelf.lora_of_hash)
         return from_infotext(params, settings, self._resolve_names)
 
     def picture_info(self, content: bytes) -> Metadata:

@@ -120,7 +120,11 @@ class Settings(BaseModel):
     # --- model ---
     sd_model_checkpoint: str = generation("", "model", "Model hash", choices="checkpoints")
     sd_checkpoints_limit: int = admin(1, "model", ge=1, le=10)
-    sd_vae: str = generation("Automatic", "model", "VAE", choices="vaes", shown=False)
+    sd_vae: str = generation("Automatic", "model", "VAE", choices="vaes")
+    sd_vae_overrides_per_model_preferences: bool = generation(True, "model")
+    sd_lora: str = generation("None", "model", choices="loras")
+    sd_hypernetwork: str = generation("None", "model", choices="hypernetworks")
+    extra_networks_default_multiplier: float = generation(1.0, "model", ge=0, le=2, step=0.01)
     CLIP_stop_at_last_layers: int = generation(1, "model", "Clip skip", ge=1, le=12)
     emphasis: Literal["None", "Ignore", "Original", "No norm"] = generation(
         "Original", "model", "Emphasis"
@@ -200,8 +204,11 @@ class Settings(BaseModel):
     # --- infotext ---
     add_model_name_to_info: bool = generation(True, "infotext")
     add_model_hash_to_info: bool = generation(True, "infotext")
-    add_vae_name_to_info: bool = generation(True, "infotext", shown=False)
-    add_vae_hash_to_info: bool = generation(True, "infotext", shown=False)
+    add_vae_name_to_info: bool = generation(True, "infotext")
+    add_vae_hash_to_info: bool = generation(True, "infotext")
+    lora_add_hashes_to_infotext: bool = generation(True, "infotext")
+    textual_inversion_add_hashes_to_infotext: bool = generation(True, "infotext")
+    lora_bundled_ti_to_infotext: bool = generation(True, "infotext")
     add_version_to_infotext: bool = generation(True, "infotext")
     add_user_name_to_info: bool = page(False, "infotext")
     disable_weights_auto_swap: bool = page(True, "infotext")

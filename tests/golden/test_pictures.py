@@ -17,13 +17,13 @@ CASES = cases(GOLDEN / "pictures" / "tiny")
 
 
 @pytest.fixture(scope="module")
-def client(tiny_checkpoints: Path) -> Iterator[TestClient]:
-    with easel(tiny_checkpoints, GOLDEN / "styles.csv") as running:
+def client(tiny_checkpoints: Path, tiny_networks: Path) -> Iterator[TestClient]:
+    with easel(tiny_checkpoints, GOLDEN / "styles.csv", tiny_networks) as running:
         yield running
 
 
 def test_there_are_cases_of_every_group() -> None:
-    assert {path.parent.name for path in CASES} >= {"a", "b", "c", "d", "e", "f", "g"}
+    assert {path.parent.name for path in CASES} >= {"a", "b", "c", "d", "e", "f", "g", "h"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -130,6 +130,7 @@ def to_request(
         tiling=body.tiling,
         refiner=_refiner(body),
         saving=Saving() if body.save_images else Saving(samples=False, grid=False),
+        extra_networks=not body.disable_extra_networks,
         overrides=overrides,
     )
     soft, script_warnings = _scripts(body.alwayson_scripts)
@@ -157,8 +158,6 @@ def _unhonoured(body: GenerationBody) -> list[str]:
     notes = [f"The field '{name[:100]}' is not known." for name in body.unknown_fields[:20]]
     if body.restore_faces:
         notes.append("Face restoration is not available: 'restore_faces' had no effect.")
-    if body.disable_extra_networks:
-        notes.append("'disable_extra_networks' had no effect.")
     return notes
 
 

@@ -51,6 +51,12 @@ class Conditioning:
     weights: tuple[float, ...]
     negative: Scheduled
 
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """Names of the embeddings in use, as A1111 lists them: those of later texts first."""
+        texts = (self.negative, *self.prompts)
+        return tuple(name for text in reversed(texts) for name in text.embeds[0].embeddings)
+
 
 class ConditioningCache:
     """Keeps the embeddings of the last texts, so that the next picture need not encode them again.

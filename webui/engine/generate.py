@@ -29,6 +29,8 @@ from webui.sampling.trajectory import Trajectory
 
 REFINED = "refined"
 """Key of the note that the refiner took over."""
+EMBEDDINGS = "embeddings"
+"""Key of the note on which embeddings the first pass's prompts use: names, as A1111 lists them."""
 
 
 def generate(task: Task, model: LoadedModel, workshop: Workshop, watch: Watch) -> Outcome:
@@ -181,9 +183,12 @@ class _Run:
         start = trajectory.start_from(
             latents, noise.draw(), extra_noise=settings.img2img_extra_noise
         )
-        return walk_through(
+        if task.enter_hires is not None:
+            task = replace(task, model_key=task.enter_hires(self.model))
+        second = walk_through(
             walk, task, self.model, self.workshop, self.watch, latents=start, noise=noise
         )
+        return replace(second, embeddings=walked.embeddings)
 
     def _images(self, walked: Walked) -> list[Image.Image]:
         return decode(walked.model, walked.latents)
@@ -191,7 +196,7 @@ class _Run:
     def _outcome(
         self, pictures: list[Picture], walked: Walked, warnings: tuple[str, ...] = ()
     ) -> Outcome:
-        notes = dict(walked.notes)
+        notes = {**walked.notes, EMBEDDINGS: walked.embeddings}
         if walked.model is not self.model and self.task.refiner is not None:
             notes[REFINED] = self.task.refiner.key
         return Outcome(

@@ -57,12 +57,14 @@ class Walked:
         latents: [B, C, h, w]; the last expectation if the user stopped it.
         notes: see `GuidedDenoiser.notes`.
         model: the one that ran last: the refiner, if it took over.
+        embeddings: names of those that the prompts use.
     """
 
     latents: Tensor
     is_complete: bool
     notes: Mapping[str, object]
     model: LoadedModel
+    embeddings: tuple[str, ...] = ()
 
 
 def noise_schedule(model: LoadedModel, task: Task) -> NoiseSchedule:
@@ -113,6 +115,7 @@ def conditioning(walk: Walk, task: Task, model: LoadedModel, workshop: Workshop)
         emphasis=settings.emphasis,
         comma_padding_backtrack=settings.comma_padding_backtrack,
         size=PictureSize(walk.height, walk.width),
+        embeddings=task.embeddings(model),
     )
     return encode(
         model,
@@ -147,9 +150,10 @@ def walk_through(
     """
     sampler, trajectory = walk.choice.sampler, walk.trajectory
     guidance = guidance_options(task.request, task.settings)
+    told = conditioning(walk, task, model, workshop)
     denoiser = GuidedDenoiser(
         model,
-        conditioning(walk, task, model, workshop),
+        told,
         parameterize(
             "eps" if model.prediction == "epsilon" else "v",
             sampler.space,
@@ -180,8 +184,8 @@ def walk_through(
                 on_step=on_step,
             )
     except Interrupted:
-        return Walked(latest, False, denoiser.notes, denoiser.model)
-    return Walked(latents, True, denoiser.notes, denoiser.model)
+        return Walked(latest, False, denoiser.notes, denoiser.model, told.embeddings)
+    return Walked(latents, True, denoiser.notes, denoiser.model, told.embeddings)
 
 
 def _takeover(walk: Walk, task: Task, workshop: Workshop) -> Takeover | None:
@@ -196,7 +200,8 @@ def _takeover(walk: Walk, task: Task, workshop: Workshop) -> Takeover | None:
         if not plan.rule.is_due(level, sampler.space, schedule, call, calls):
             return None
         refiner = plan.open()
-        return refiner, conditioning(walk, replace(task, model_key=plan.key), refiner, workshop)
+        refined = replace(task, model_key=(plan.key, task.model_key))
+        return refiner, conditioning(walk, refined, refiner, workshop)
 
     return takeover
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,8 @@ from torch import Tensor
 from webui.engine.conditioning import ConditioningCache
 from webui.engine.preview import PreviewColors
 from webui.engine.refiner import RefinerPlan
+from webui.families.base import LoadedModel
+from webui.families.embeddings import NO_EMBEDDINGS, Embeddings
 from webui.images.resize import Upscaler
 from webui.request import Batch, GenerationRequest
 from webui.sampling.catalog import Catalog
@@ -42,6 +44,11 @@ class InitPictures:
     latent_mask: Image.Image | None = None
 
 
+def no_embeddings(_model: LoadedModel) -> Embeddings:
+    """Offer none."""
+    return NO_EMBEDDINGS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One batch of a resolved request.
@@ -49,6 +56,8 @@ class Task:
     Attributes:
         first_seeds: seeds of the request's first batch: the noise that masked content starts from.
         model_key: equal for two tasks only if the text encoder holds the same weights.
+        embeddings: names in prompts that stand for vectors, for a model as it is now.
+        enter_hires: puts the second pass's extra networks on the model; returns its `model_key`.
     """
 
     request: GenerationRequest
@@ -59,6 +68,8 @@ class Task:
     first_seeds: tuple[int, ...]
     init: InitPictures | None = None
     refiner: RefinerPlan | None = None
+    embeddings: Callable[[LoadedModel], Embeddings] = no_embeddings
+    enter_hires: Callable[[LoadedModel], Hashable] | None = None
 
 
 class Watch(Protocol):

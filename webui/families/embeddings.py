@@ -23,13 +23,15 @@ class Embedding:
     Args:
         name: what stands for them in a prompt.
         vectors: [n, C] float32 for each text encoder; n is the same for all.
-        short_hash: twelve digits of the file's sha256, or what infotexts have in its place.
+        short_hash: twelve digits of the file's sha256; of a bundled one, the name of its LoRA.
+        is_bundled: it came with a LoRA.
         step, checkpoint, checkpoint_name: of its training, where the file tells.
     """
 
     name: str
     vectors: Mapping[Slot, Tensor]
     short_hash: str = ""
+    is_bundled: bool = False
     step: int | None = None
     checkpoint: str | None = None
     checkpoint_name: str | None = None
@@ -71,6 +73,10 @@ class Embeddings:
             {name: (tokenize(name), item.vector_count) for name, item in self._by_name.items()}
         )
         """Which embedding begins at a token."""
+
+    def get(self, name: str) -> Embedding | None:
+        """Return an embedding by its name, None if there is none."""
+        return self._by_name.get(name)
 
     def vectors(self, name: str, slot: Slot) -> Tensor:
         """Return an embedding's vectors [n, C] for a text encoder."""

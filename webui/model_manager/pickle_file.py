@@ -40,8 +40,13 @@ class _ModelCheckpoint:
     """Stands in for pytorch_lightning's class, whose name old training files use as a key."""
 
 
+class _ParameterDict:
+    """Stands in for PyTorch's class, in which early A1111 kept an embedding's vectors."""
+
+
 _HARMLESS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     (_ModelCheckpoint, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (_ParameterDict, "torch.nn.modules.container.ParameterDict"),
     (_ModelCheckpoint, "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint"),
 ]
 
@@ -59,7 +64,7 @@ class PickleFile:
     metadata: Mapping[str, str] = {}
 
     def __init__(self, path: Path) -> None:
-        self._tensors = _state_dict(path, _load(path))
+        self._tensors = _state_dict(path, load_plain(path))
         self.header: Header = {
             name: TensorInfo(tuple(tensor.shape), _SAFETENSORS_NAMES[tensor.dtype])
             for name, tensor in self._tensors.items()
@@ -70,7 +75,12 @@ class PickleFile:
         target.copy_(self._tensors[name].reshape(target.shape))
 
 
-def _load(path: Path) -> object:
+def load_plain(path: Path) -> object:
+    """Unpickle tensors, plain values and containers, and nothing else.
+
+    Raises:
+        UnsupportedModel: if the file is damaged, or names anything else to make.
+    """
     with path.open("rb") as file:
         is_archive = file.read(len(ARCHIVE_START)) == ARCHIVE_START
     if is_archive:

@@ -24,6 +24,14 @@ TORCH_DTYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+ALL_DTYPES = TORCH_DTYPES | {
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 STAGING_BYTES = 16 * 1024 * 1024
 
 
@@ -44,8 +52,9 @@ class TensorFile(Protocol):
         """Copy a tensor's values.
 
         Args:
-            name: in `header`, of a floating dtype.
-            target: of the same shape up to trailing ones; any floating dtype, device, strides.
+            name: in `header`.
+            target: of the same shape up to trailing ones; any device and strides, any dtype that
+                values can be converted to.
         Raises:
             UnsupportedModel: if the file has changed since it was opened.
         """
@@ -70,7 +79,7 @@ class SafetensorsFile:
 
     def read_into(self, name: str, target: Tensor) -> None:
         """See `TensorFile.read_into`."""
-        dtype = TORCH_DTYPES[self.header[name].dtype]
+        dtype = ALL_DTYPES[self.header[name].dtype]
         begin, count = self._offsets[name]
         self._file.seek(begin)
         if target.device.type == "cpu" and target.dtype == dtype and target.is_contiguous():

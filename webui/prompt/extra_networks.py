@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 from webui.errors import InvalidRequest
 
+LORA_KINDS = ("lora", "lyco")
+"""Kinds of tags that name a LoRA or one of its relatives; both mean the same."""
+HYPERNETWORK_KIND = "hypernet"
+
 _TAG = re.compile(r"<(\w+):([^>]+)>")
 
 

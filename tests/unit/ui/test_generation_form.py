@@ -54,6 +54,7 @@ EVERYTHING = GenerationRequest(
     batch_size=3,
     batch_count=4,
     tiling=True,
+    extra_networks=False,
     hires=Hires(
         upscaler="Lanczos",
         steps=9,

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from webui.api.dependencies import TheServices
 from webui.api.scripts import script_infos, script_names
+from webui.families.embeddings import Embedding
 from webui.sampling.catalog import default_catalog
 from webui.sampling.sampler import Sampler
 
@@ -81,8 +82,31 @@ def prompt_styles(services: TheServices) -> list[dict[str, Any]]:
 
 
 @router.get("/sd-vae")
+def vaes(services: TheServices) -> list[dict[str, str]]:
+    """VAE files."""
+    return [{"model_name": file.path.name, "filename": str(file.path)} for file in services.vaes()]
+
+
 @router.get("/loras")
+def loras(services: TheServices) -> list[dict[str, Any]]:
+    """LoRA files and their relatives, with their notes."""
+    return [
+        {
+            "name": file.name,
+            "alias": services.lora_alias(file),
+            "path": str(file.path),
+            "metadata": services.lora_notes(file),
+        }
+        for file in services.loras()
+    ]
+
+
 @router.get("/hypernetworks")
+def hypernetworks(services: TheServices) -> list[dict[str, str]]:
+    """Hypernetwork files."""
+    return [{"name": file.name, "path": str(file.path)} for file in services.hypernetworks()]
+
+
 @router.get("/face-restorers")
 @router.get("/realesrgan-models")
 @router.get("/extensions")
@@ -92,9 +116,23 @@ def nothing_to_choose() -> list[dict[str, Any]]:
 
 
 @router.get("/embeddings")
-def embeddings() -> dict[str, dict[str, Any]]:
-    """Embeddings: Easel cannot use any."""
-    return {"loaded": {}, "skipped": {}}
+def embeddings(services: TheServices) -> dict[str, dict[str, Any]]:
+    """Embeddings that the chosen checkpoint understands, and the others."""
+    lists = services.embeddings()
+    return {
+        "loaded": {name: _embedding(one) for name, one in lists.loaded.items()},
+        "skipped": {name: _embedding(one) for name, one in lists.skipped.items()},
+    }
+
+
+def _embedding(embedding: Embedding) -> dict[str, Any]:
+    return {
+        "step": embedding.step,
+        "sd_checkpoint": embedding.checkpoint,
+        "sd_checkpoint_name": embedding.checkpoint_name,
+        "shape": embedding.width,
+        "vectors": embedding.vector_count,
+    }
 
 
 @router.get("/scripts")

@@ -261,6 +261,9 @@ def _run_time_choices(services: Services, name: str) -> list[str] | None:
     """The list of that name; None: there is no such list (yet)."""
     lists = {
         "checkpoints": lambda: [choice.title for choice in services.checkpoints()],
+        "hypernetworks": lambda: ["None", *(file.name for file in services.hypernetworks())],
+        "loras": lambda: ["None", *(file.name for file in services.loras())],
+        "vaes": lambda: ["Automatic", "None", *(file.path.name for file in services.vaes())],
         "samplers": services.sampler_names,
         "upscalers": services.upscalers,
         "styles": services.styles.names,
