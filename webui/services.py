@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from webui import merging
 from webui.accounts import Accounts
 from webui.device import device_policy
 from webui.drafts import DraftStore
@@ -41,6 +42,7 @@ from webui.model_manager.networks.content import read_notes
 from webui.model_manager.networks.embedding_shelf import EmbeddingLists
 from webui.model_manager.networks.files import NetworkFile
 from webui.model_manager.networks.stock import network_shelf, text_widths_of, vae_rules
+from webui.model_manager.recipe import MergeRecipe
 from webui.model_manager.selection import CheckpointChoice, ModelStatus, Selection
 from webui.paths import Paths
 from webui.preparation import check_prompts
@@ -243,6 +245,14 @@ class Services:
         work = steps * request.picture_count * width * height / 1e6
         return self.queue.submit(JOB_KIND, to_json(request), owner, alias=job_id, work=work)
 
+    def submit_merge(self, recipe: MergeRecipe, owner: str) -> Job:
+        """Check a merge of checkpoints and put it into the queue.
+
+        Raises: InvalidRequest, ModelNotFound, QueueFull.
+        """
+        payload = merging.to_json(merging.checked(recipe, self.library))
+        return self.queue.submit(merging.MERGE_KIND, payload, owner)
+
     def _resolved(self, request: GenerationRequest) -> GenerationRequest:
         settings = overridden(self.settings.current, request.overrides)
         file = self._selection.find(request.checkpoint or settings.sd_model_checkpoint)
@@ -265,6 +275,8 @@ class Services:
         return resolved
 
     def _run(self, job: JobHandle) -> str:
+        if job.job.kind == merging.MERGE_KIND:
+            return merging.run(job, self.library)
         request = from_json(job.job.payload)
         return run(job, request, self.settings.current, self.styles.book, self._studio)
 
@@ -342,7 +354,7 @@ class Services:
 
     def _needed_pictures(self) -> set[str]:
         needed: set[str] = set()
-        for payload in self.queue.payloads():
+        for payload in self.queue.payloads(JOB_KIND):
             init = from_json(payload).init
             if init is not None:
                 needed.update(init.images)

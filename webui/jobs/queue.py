@@ -141,9 +141,9 @@ class JobQueue:
         """The job's units in order of their index. Raises: JobNotFound."""
         return self._ledger.reader.units(job_id, owner)
 
-    def payloads(self) -> Iterator[str]:
-        """The payload of every job that is kept: blobs that none of them names may be deleted."""
-        return self._ledger.reader.payloads()
+    def payloads(self, kind: str) -> Iterator[str]:
+        """The payload of every job of a kind: blobs that none of them names may be deleted."""
+        return self._ledger.reader.payloads(kind)
 
     def progress(self, owner: str | None, job_id: str | None = None) -> Progress | None:
         """How far the running job is, or the one that is named; None if it does not run."""

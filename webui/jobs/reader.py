@@ -138,12 +138,14 @@ class JobReader:
         rows = self._rows("SELECT remembered FROM jobs WHERE number = ?", number)
         return rows[0][0] if rows else None
 
-    def payloads(self) -> Iterator[str]:
-        """The payload of every job that is kept: blobs that none of them names may be deleted."""
+    def payloads(self, kind: str) -> Iterator[str]:
+        """The payload of every job of a kind: blobs that none of them names may be deleted."""
         number = 0
         while rows := self._rows(
-            "SELECT number, payload FROM jobs WHERE number > ? ORDER BY number LIMIT ?",
+            "SELECT number, payload FROM jobs WHERE number > ? AND kind = ? "
+            "ORDER BY number LIMIT ?",
             number,
+            kind,
             _PAGE,
         ):
             number = rows[-1][0]

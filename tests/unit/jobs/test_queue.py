@@ -197,7 +197,7 @@ def test_only_the_newest_jobs_that_are_over_are_kept(bench: Any, complete: Compl
     waiting = queue.submit("picture", "{}", "ann").id
     kept = {job.id for job in queue.list_jobs(None)}
     assert kept == {ids[2], ids[3], bobs, waiting}
-    assert list(queue.payloads()) == ["{}"] * 4
+    assert list(queue.payloads("picture")) == ["{}"] * 4
 
 
 def test_old_jobs_are_forgotten_with_all_that_belongs_to_them(bench: Any, take: Take) -> None:
