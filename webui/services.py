@@ -33,6 +33,7 @@ from webui.jobs.handle import JobHandle
 from webui.jobs.job import Job
 from webui.jobs.queue import JobQueue
 from webui.jobs.worker import Worker
+from webui.memory import check_memory, device_bytes
 from webui.model_manager.cache import ModelCache
 from webui.model_manager.catalog import Catalog, CheckpointFile
 from webui.model_manager.hashes import HashWorker
@@ -94,9 +95,10 @@ class Services:
         self._sampling = default_catalog()
         self._index = FileIndex(paths.index)
         self._catalog = Catalog(_checkpoint_folders(flags, paths), self._index)
+        self._policy = device_policy(flags.device, flags.dtype, flags.vae_dtype)
         self._cache = ModelCache(
             self._catalog,
-            device_policy(flags.device, flags.dtype, flags.vae_dtype),
+            self._policy,
             self.settings.current.sd_checkpoints_limit,
         )
         self._selection = Selection(
@@ -237,7 +239,8 @@ class Services:
 
         Args:
             job_id: a name of the caller's own for the job (A1111's ``force_task_id``).
-        Raises: InvalidRequest, ModelNotFound, UnsupportedModel, BadImage, QueueFull.
+        Raises:
+            InvalidRequest, ModelNotFound, UnsupportedModel, BadImage, OutOfMemory, QueueFull.
         """
         request = self._resolved(validated(request))
         width, height = request.size
@@ -271,6 +274,8 @@ class Services:
             for picture in (*init.images, *((init.inpaint.mask,) if init.inpaint else ())):
                 self.pictures.open(picture)
         resolved = resolve(named, defaults, self._random)
+        model = self._selection.describe(file)
+        check_memory(resolved, model, self._policy, device_bytes(self._policy.device))
         check_prompts(resolved, settings)
         return resolved
 

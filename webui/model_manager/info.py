@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webui.families import detect
+from webui.families.base import Header
 from webui.model_manager.catalog import CheckpointFile
 from webui.model_manager.tensor_file import open_tensor_file
 
 _RESOLUTION = re.compile(r"\s*(\d{2,5})\s*[x×]\s*(\d{2,5})\s*", re.IGNORECASE)
+_UNET_INPUT = "model.diffusion_model.input_blocks.0.0.weight"
+_DECODER_LAST_BLOCK = "first_stage_model.decoder.up.0.block.0.conv1.weight"
 _SMALLEST_SIDE, _LARGEST_SIDE = 64, 4096
 
 
@@ -26,6 +29,9 @@ class ModelInfo:
         native_width: default width in pixels, a multiple of 8.
         native_height: likewise.
         metadata: what the file says of itself, e.g. ``modelspec.title``.
+        unet_width: channels of the denoising network at the latents' size, 0 if not told.
+        decoder_width: channels that the autoencoder's last block takes at the picture's size,
+            likewise.
     """
 
     file: CheckpointFile
@@ -34,6 +40,8 @@ class ModelInfo:
     native_width: int
     native_height: int
     metadata: Mapping[str, str]
+    unet_width: int = 0
+    decoder_width: int = 0
 
     @property
     def title(self) -> str:
@@ -65,6 +73,8 @@ def describe_checkpoint(file: CheckpointFile) -> ModelInfo:
     with open_tensor_file(file.path) as tensors:
         family = detect(file.path.name, tensors.header)
         metadata = tensors.metadata
+        unet_width = _channels(tensors.header, _UNET_INPUT, axis=0)
+        decoder_width = _channels(tensors.header, _DECODER_LAST_BLOCK, axis=1)
     stated = _stated_size(metadata.get("modelspec.resolution", ""))
     width, height = stated or (family.native_size, family.native_size)
     return ModelInfo(
@@ -74,7 +84,16 @@ def describe_checkpoint(file: CheckpointFile) -> ModelInfo:
         native_width=width,
         native_height=height,
         metadata=metadata,
+        unet_width=unet_width,
+        decoder_width=decoder_width,
     )
+
+
+def _channels(header: Header, name: str, *, axis: int) -> int:
+    """Return a convolution's channels; 0 if the file has no such tensor."""
+    if name not in header or len(header[name].shape) != 4:
+        return 0
+    return header[name].shape[axis]
 
 
 def _stated_size(text: str) -> tuple[int, int] | None:

@@ -118,10 +118,16 @@ class Selection:
 
         Raises: UnsupportedModel: it is no checkpoint.
         """
-        info = self._info(file)
-        if isinstance(info, str):
-            info = describe_checkpoint(file)
+        info = self.describe(file)
         return info.native_width, info.native_height
+
+    def describe(self, file: CheckpointFile) -> ModelInfo:
+        """What a checkpoint is, from its header.
+
+        Raises: UnsupportedModel: it is no checkpoint.
+        """
+        info = self._info(file)
+        return describe_checkpoint(file) if isinstance(info, str) else info
 
     @contextmanager
     def use(self, name: str, on_progress: OnProgress = ignore_progress) -> Iterator[LoadedModel]:

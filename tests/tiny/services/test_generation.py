@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.tiny.services.conftest import Studio
-from webui.errors import BadImage, InvalidRequest, ModelNotFound
+from webui.errors import BadImage, InvalidRequest, ModelNotFound, OutOfMemory
 from webui.images.codec import png_bytes
 from webui.jobs.job import EventType, JobState
 from webui.request import GenerationRequest, Hires, Init, Inpaint, Refiner, Seed
@@ -197,6 +198,16 @@ def test_bad_requests_are_refused_at_once(
     studio = open_studio()
     with pytest.raises(error, match=words):
         studio.services.submit(replace(SMALL, **changes), OWNER_LOCAL)  # type: ignore[arg-type]
+    assert studio.services.queue.list_jobs(OWNER_LOCAL) == []
+
+
+def test_what_cannot_fit_into_memory_is_refused_before_it_waits(
+    open_studio: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = open_studio()
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=2**20))
+    with pytest.raises(OutOfMemory, match=r"has 0\.0 GiB: choose a smaller size or batch"):
+        studio.services.submit(replace(SMALL, width=512, height=512), OWNER_LOCAL)
     assert studio.services.queue.list_jobs(OWNER_LOCAL) == []
 
 
