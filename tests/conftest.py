@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.golden.checkpoints import maker_xl
 from tests.golden.checkpoints.maker import NAMES, make_checkpoint
 from tests.golden.networks import make_networks
 
@@ -33,3 +34,17 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_networks(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden pictures' LoRAs, embeddings and VAE, in folders of their own."""
     return make_networks(tiny_checkpoints, tmp_path_factory.mktemp("networks") / "files")
+
+
+@pytest.fixture(scope="session")
+def family_checkpoints(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the golden pictures' checkpoints of the other families."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("families")
+    (folder / "tinyA.safetensors").symlink_to(tiny_checkpoints / "tinyA.safetensors")
+    for name in maker_xl.NAMES:
+        maker_xl.make_checkpoint(name, folder)
+    (folder / "tinyA.safetensors").unlink()
+    torch.set_num_threads(threads)
+    return folder

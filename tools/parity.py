@@ -72,17 +72,21 @@ def cases(folder: Path) -> list[Path]:
 
 @contextmanager
 def easel(
-    checkpoints: Path, styles: Path | None = None, networks: Path | None = None
+    checkpoints: Path,
+    styles: Path | None = None,
+    networks: Path | None = None,
+    first: str = "tinyA",
 ) -> Iterator[TestClient]:
     """A client of an Easel with its own data folder and A1111's settings at recording time.
 
     Args:
         networks: has the folders lora, embeddings, hypernetworks and vae.
+        first: stem of the checkpoint that requests without one mean.
     """
     with tempfile.TemporaryDirectory() as data:
         flags = Flags(
             checkpoint_dir=(checkpoints,),
-            checkpoint="tinyA.safetensors",
+            checkpoint=f"{first}.safetensors",
             dtype="float32",
             styles_files=(str(styles),) if styles else (),
             model_dirs=network_folders(networks) if networks else {},
@@ -173,11 +177,12 @@ def main() -> int:
     parser.add_argument("--inputs", type=Path, default=GOLDEN / "inputs")
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--networks", type=Path, help="has lora, embeddings, hypernetworks, vae")
+    parser.add_argument("--first", default="tinyA", help="stem of the checkpoint to begin with")
     parser.add_argument("--only", default="", help="part of a case's name")
     given = parser.parse_args()
     bad = 0
     print("| case | max difference | PSNR (dB) | bounds | infotext |\n|---|---|---|---|---|")
-    with easel(given.checkpoints, GOLDEN / "styles.csv", given.networks) as client:
+    with easel(given.checkpoints, GOLDEN / "styles.csv", given.networks, given.first) as client:
         for case in cases(given.cases):
             if given.only not in f"{case.parent.name}/{case.stem}":
                 continue

@@ -126,6 +126,11 @@ class Settings(BaseModel):
     sd_hypernetwork: str = generation("None", "model", choices="hypernetworks")
     extra_networks_default_multiplier: float = generation(1.0, "model", ge=0, le=2, step=0.01)
     CLIP_stop_at_last_layers: int = generation(1, "model", "Clip skip", ge=1, le=12)
+    sdxl_clip_l_skip: bool = generation(False, "model")
+    sdxl_crop_top: int = generation(0, "model", ge=0, le=16384)
+    sdxl_crop_left: int = generation(0, "model", ge=0, le=16384)
+    sdxl_refiner_low_aesthetic_score: float = generation(2.5, "model", ge=0, le=100)
+    sdxl_refiner_high_aesthetic_score: float = generation(6.0, "model", ge=0, le=100)
     emphasis: Literal["None", "Ignore", "Original", "No norm"] = generation(
         "Original", "model", "Emphasis"
     )

@@ -16,9 +16,18 @@ ANALYSED = {
 CASES = cases(GOLDEN / "pictures" / "tiny")
 
 
+FAMILY_CASES = [path for name in ("xl", "sd2") for path in cases(GOLDEN / "pictures" / name)]
+
+
 @pytest.fixture(scope="module")
 def client(tiny_checkpoints: Path, tiny_networks: Path) -> Iterator[TestClient]:
     with easel(tiny_checkpoints, GOLDEN / "styles.csv", tiny_networks) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def families(family_checkpoints: Path) -> Iterator[TestClient]:
+    with easel(family_checkpoints, GOLDEN / "styles.csv", first="xlA") as running:
         yield running
 
 
@@ -26,10 +35,19 @@ def test_there_are_cases_of_every_group() -> None:
     assert {path.parent.name for path in CASES} >= {"a", "b", "c", "d", "e", "f", "g", "h"}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_picture_and_infotext_are_a1111s(client: TestClient, case: Path) -> None:
+def expect_a1111s_picture(client: TestClient, case: Path) -> None:
     row = replay(client, case, GOLDEN / "inputs")
     is_analysed = row.psnr >= 60 and row.difference <= ANALYSED.get(row.case, 0)
     figures = f"max difference {row.difference}, PSNR {row.psnr:.1f} dB"
     assert row.is_within or is_analysed, figures
     assert row.infotexts[0] == row.infotexts[1]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_picture_and_infotext_are_a1111s(client: TestClient, case: Path) -> None:
+    expect_a1111s_picture(client, case)
+
+
+@pytest.mark.parametrize("case", FAMILY_CASES, ids=lambda path: "-".join(path.parts[-3:]))
+def test_so_are_those_of_other_families(families: TestClient, case: Path) -> None:
+    expect_a1111s_picture(families, case)

@@ -64,7 +64,7 @@ class _Run:
             choice.effective_schedule,
             request.steps,
             noise_schedule(self.model, task),
-            options=schedule_options(task.settings),
+            options=schedule_options(task.settings, self.model),
         )
         walk = self._first_walk(choice, trajectory)
         noise = image_noise(task, self.model, *request.size)
@@ -105,7 +105,7 @@ class _Run:
             noise_schedule(self.model, task),
             denoising_strength=request.init.denoising_strength,
             exact_steps=settings.img2img_fix_steps,
-            options=schedule_options(settings),
+            options=schedule_options(settings, self.model),
         )
         noise = image_noise(task, self.model, *request.size)
         multiplier = request.init.initial_noise_multiplier
@@ -165,7 +165,7 @@ class _Run:
             noise_schedule(self.model, task),
             denoising_strength=hires.denoising_strength,
             exact_steps=True,
-            options=schedule_options(settings),
+            options=schedule_options(settings, self.model),
         )
         noise = image_noise(task, self.model, width, height)
         walk = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webui.engine.denoise import GuidanceOptions
+from webui.families.base import EncodeOptions, LoadedModel, PictureSize
 from webui.request import GenerationRequest, SamplerOptions
 from webui.sampling.guidance import UncondPolicy
 from webui.sampling.sampler import SamplerOptions as SamplerNumbers
@@ -41,8 +42,8 @@ def sampler_numbers(asked: SamplerOptions, settings: Settings) -> SamplerNumbers
     )
 
 
-def schedule_options(settings: Settings) -> ScheduleOptions:
-    """The settings that shape schedules."""
+def schedule_options(settings: Settings, model: LoadedModel) -> ScheduleOptions:
+    """The settings that shape schedules, and the model's table."""
     return ScheduleOptions(
         sigma_min=settings.sigma_min,
         sigma_max=settings.sigma_max,
@@ -51,6 +52,7 @@ def schedule_options(settings: Settings) -> ScheduleOptions:
         discard_penultimate=settings.always_discard_next_to_last_sigma,
         beta_alpha=settings.beta_dist_alpha,
         beta_beta=settings.beta_dist_beta,
+        table=model.steps_table,
     )
 
 
@@ -67,4 +69,23 @@ def guidance_options(request: GenerationRequest, settings: Settings) -> Guidance
         together=settings.batch_cond_uncond,
         pad_with_empty=settings.pad_cond_uncond and not settings.pad_cond_uncond_v0,
         pad_with_last=settings.pad_cond_uncond_v0,
+    )
+
+
+def encode_options(
+    settings: Settings, width: int, height: int, *, is_negative: bool
+) -> EncodeOptions:
+    """How texts become embeddings for pictures of width x height pixels."""
+    low, high = (
+        settings.sdxl_refiner_low_aesthetic_score,
+        settings.sdxl_refiner_high_aesthetic_score,
+    )
+    return EncodeOptions(
+        clip_skip=settings.CLIP_stop_at_last_layers,
+        emphasis=settings.emphasis,
+        comma_padding_backtrack=settings.comma_padding_backtrack,
+        is_negative=is_negative,
+        size=PictureSize(height, width, settings.sdxl_crop_top, settings.sdxl_crop_left),
+        aesthetic_score=low if is_negative else high,
+        clip_l_skip=settings.sdxl_clip_l_skip,
     )

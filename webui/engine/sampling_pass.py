@@ -10,10 +10,10 @@ from torch import Tensor
 
 from webui.engine.conditioning import Conditioning, Timeline, encode
 from webui.engine.denoise import GuidedDenoiser, Interventions, MaskBlend, Takeover
-from webui.engine.options import guidance_options, sampler_numbers
+from webui.engine.options import encode_options, guidance_options, sampler_numbers
 from webui.engine.task import Task, Watch, Workshop
 from webui.errors import Interrupted
-from webui.families.base import EncodeOptions, LoadedModel, PictureSize
+from webui.families.base import LoadedModel
 from webui.sampling.brownian import BrownianNoise
 from webui.sampling.catalog import Choice
 from webui.sampling.denoiser import parameterize
@@ -72,7 +72,7 @@ def noise_schedule(model: LoadedModel, task: Task) -> NoiseSchedule:
     settings = task.settings
     return model_schedule(
         model.alphas_cumprod,
-        zero_terminal=settings.sd_noise_schedule == "Zero Terminal SNR",
+        zero_terminal=settings.sd_noise_schedule == "Zero Terminal SNR" or model.zero_terminal_snr,
         downcast=settings.use_downcasted_alpha_bar,
         quantize=settings.enable_quantization,
     )
@@ -109,21 +109,17 @@ def plain_noise(task: Task, model: LoadedModel) -> ImageNoise:
 
 def conditioning(walk: Walk, task: Task, model: LoadedModel, workshop: Workshop) -> Conditioning:
     """Encode the pass's prompts, or take them from the cache."""
-    settings = task.settings
-    options = EncodeOptions(
-        clip_skip=settings.CLIP_stop_at_last_layers,
-        emphasis=settings.emphasis,
-        comma_padding_backtrack=settings.comma_padding_backtrack,
-        size=PictureSize(walk.height, walk.width),
-        embeddings=task.embeddings(model),
-    )
+    settings, width, height = task.settings, walk.width, walk.height
+    embeddings = task.embeddings(model)
+    wanted = encode_options(settings, width, height, is_negative=False)
+    unwanted = encode_options(settings, width, height, is_negative=True)
     return encode(
         model,
         walk.positive,
         walk.negative,
         walk.timeline,
-        options,
-        replace(options, is_negative=True),
+        replace(wanted, embeddings=embeddings),
+        replace(unwanted, embeddings=embeddings),
         workshop.conditioning,
         task.model_key,
     )

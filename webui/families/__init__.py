@@ -6,8 +6,10 @@ from webui.errors import UnsupportedModel
 from webui.families.base import Family, Header
 from webui.families.others import describe
 from webui.families.sd1 import SD1
+from webui.families.sd2 import SD2
+from webui.families.sdxl import SDXL, SDXLRefiner
 
-FAMILIES: tuple[Family, ...] = (SD1(),)
+FAMILIES: tuple[Family, ...] = (SDXL(), SDXLRefiner(), SD2(), SD1())
 """In the order in which detection asks them."""
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from webui.families.embeddings import NO_EMBEDDINGS, Embeddings
 from webui.prompt.attention import Emphasis
 
 Prediction = Literal["epsilon", "v"]
+ImageInput = Literal["none", "inpaint", "edit"]
+"""What the denoising network reads beside latents: nothing; mask and masked picture (5 channels);
+the picture that is edited by instruction (4 channels)."""
 Networks = Mapping[str, nn.Module]
 """A model's networks by role: ``unet``, ``vae``, ``text_encoder``, ``text_encoder_2``."""
 
@@ -36,6 +39,33 @@ class TensorInfo:
 
     shape: tuple[int, ...]
     dtype: str
+
+
+class TensorPart(NamedTuple):
+    """A parameter that is not a tensor of the file as a whole.
+
+    Args:
+        name: the file's tensor.
+        part: which of `parts` equal shares of its rows, from 0.
+        parts: 1 for the whole.
+        transposed: the file has rows where the network has columns.
+    """
+
+    name: str
+    part: int = 0
+    parts: int = 1
+    transposed: bool = False
+
+
+Source = str | TensorPart
+"""Where a parameter's values are: the name of a tensor, or a part of one."""
+Sources = Mapping[str, Source]
+"""A network's parameters by name."""
+
+
+def tensor_part(source: Source) -> TensorPart:
+    """Return a source in its long form."""
+    return TensorPart(source) if isinstance(source, str) else source
 
 
 Header = Mapping[str, TensorInfo]
@@ -70,6 +100,8 @@ class EncodeOptions:
         comma_padding_backtrack: a chunk may break at a comma at most this many tokens back.
         is_negative: the texts are a negative prompt's.
         size: what families with size conditioning are told; None for the family's native size.
+        aesthetic_score: what SDXL's refiner is told.
+        clip_l_skip: `clip_skip` also holds for SDXL's first text encoder.
         embeddings: names in the texts that stand for vectors.
     """
 
@@ -78,6 +110,8 @@ class EncodeOptions:
     comma_padding_backtrack: int = 20
     is_negative: bool = False
     size: PictureSize | None = None
+    aesthetic_score: float = 6.0
+    clip_l_skip: bool = False
     embeddings: Embeddings = NO_EMBEDDINGS
 
 
@@ -105,6 +139,14 @@ class LoadedModel(Protocol):
     """What the network's output means."""
     alphas_cumprod: Tensor
     """[1000] float32 on the CPU, descending: the share of signal at each training timestep."""
+    zero_terminal_snr: bool
+    """Whether the schedule is to be rescaled so that the last timestep is pure noise."""
+    image_input: ImageInput
+    """What the network reads beside latents."""
+    steps_table: Literal["sd1", "sdxl"]
+    """Which Align Your Steps table was measured on the family."""
+    latent_scale: float
+    """What the VAE's latents are multiplied with for the network."""
     native_size: int
     """Pixels along a side that the family was trained on."""
     latent_channels: int
@@ -183,8 +225,8 @@ class Blueprint:
             other, and mean the same there.
         networks: modules whose parameters and buffers are on the meta device (buffers that no file
             holds are real already).
-        sources: for each network, parameter name -> name of the tensor in the file; shapes have
-            been compared, up to trailing ones.
+        sources: for each network, parameter name -> tensor in the file; shapes have been compared,
+            up to trailing ones.
         facts: further tensors of the file that `assemble` wants, e.g. the noise schedule.
         assemble: makes a model of networks (these, or others of equal architecture) with weights
             and of the facts, float32 on the CPU; raises UnsupportedModel if those make no sense.
@@ -192,7 +234,7 @@ class Blueprint:
 
     architecture: str
     networks: Networks
-    sources: Mapping[str, Mapping[str, str]]
+    sources: Mapping[str, Sources]
     facts: tuple[str, ...]
     assemble: Callable[[Networks, Mapping[str, Tensor]], LoadedModel]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from webui.errors import InvalidRequest, UnsupportedModel
 from webui.families.base import EncodeOptions
@@ -21,7 +21,7 @@ from webui.prompt.chunks import Chunk, Chunker, SpecialTokens
 
 if TYPE_CHECKING:  # transformers takes seconds to import: it is loaded behind the page
     from tokenizers import Tokenizer
-    from transformers import CLIPTextModel
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 SPECIAL_TOKENS = SpecialTokens(bos=49406, eos=49407, pad=49407, comma=267)
 VOCABULARY = 49408
@@ -106,15 +106,30 @@ def build_text_encoder(params: TextEncoderParams) -> CLIPTextModel:
     return encoder
 
 
+class HiddenLayer(NamedTuple):
+    """Which of a text encoder's layers is taken.
+
+    Args:
+        from_end: 1 for the last.
+        normed: the final layer norm is applied.
+    """
+
+    from_end: int
+    normed: bool
+
+
 class EncodedTexts(NamedTuple):
     """What an encoder made of texts.
 
     Args:
         cross: [77 * chunks, C] float32 for each text.
+        pooled: [P] float32 for each text, of its first chunk; none if the encoder has no
+            projection.
         embeddings: names of the embeddings in the texts, each once.
     """
 
     cross: list[Tensor]
+    pooled: list[Tensor]
     embeddings: tuple[str, ...]
 
 
@@ -122,48 +137,72 @@ class ClipTextEncoder:
     """Texts to cross-attention embeddings, as A1111 makes them from one CLIP encoder.
 
     Args:
-        network: with weights; its last layer norm is applied after CLIP skip as well.
+        network: with weights.
         slot: which of an embedding's vectors are for this encoder.
+        special: its special tokens.
     """
 
-    def __init__(self, network: CLIPTextModel, slot: Slot = "clip_l") -> None:
+    def __init__(
+        self,
+        network: CLIPTextModel | CLIPTextModelWithProjection,
+        slot: Slot = "clip_l",
+        special: SpecialTokens = SPECIAL_TOKENS,
+    ) -> None:
         self._network = network
+        self._encoder: CLIPTextModel = getattr(network, "text_model", network)
+        self._projection: nn.Module | None = getattr(network, "text_projection", None)
         self._slot: Slot = slot
-        self.max_clip_skip: int = network.config.num_hidden_layers
+        self._special = special
+        self.layers: int = self._encoder.config.num_hidden_layers
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str], options: EncodeOptions) -> EncodedTexts:
+    def encode(
+        self, texts: Sequence[str], options: EncodeOptions, layer: HiddenLayer
+    ) -> EncodedTexts:
         """Encode texts that belong together; see `LoadedModel.encode_prompts`."""
-        if not 1 <= options.clip_skip <= self.max_clip_skip:
+        if not 1 <= layer.from_end <= self.layers:
             raise InvalidRequest(
                 "clip_skip",
-                f"Clip skip {options.clip_skip} is not possible: this checkpoint's text encoder has"
-                f" {self.max_clip_skip} layers.",
+                f"Clip skip {layer.from_end} is not possible: this checkpoint's text encoder has"
+                f" {self.layers} layers.",
             )
         rows = [text.chunks for text in clip_chunker(options).chunk_together(texts)]
-        columns = [self._encode_chunks(column, options) for column in zip(*rows, strict=True)]
+        columns = [self._encode_chunks(c, options, layer) for c in zip(*rows, strict=True)]
         return EncodedTexts(
-            list(torch.cat(columns, dim=1)) if columns else [],
+            list(torch.cat([cross for cross, _ in columns], dim=1)) if columns else [],
+            list(columns[0][1]) if columns and self._projection is not None else [],
             used_names(chunk for column in zip(*rows, strict=True) for chunk in column),
         )
 
-    def _encode_chunks(self, chunks: Sequence[Chunk], options: EncodeOptions) -> Tensor:
-        """Encode the chunks of several texts at the same place: [texts, 77, C] float32."""
+    def _encode_chunks(
+        self, chunks: Sequence[Chunk], options: EncodeOptions, layer: HiddenLayer
+    ) -> tuple[Tensor, Tensor]:
+        """Encode the chunks of several texts at the same place: [texts, 77, C] and [texts, P]."""
         device = self._network.device
         tokens = torch.tensor(
-            [chunk.encoder_tokens(SPECIAL_TOKENS) for chunk in chunks], device=device
+            [chunk.encoder_tokens(self._special) for chunk in chunks], device=device
         )
         places = self._network.get_input_embeddings()
         with inserted(places, chunks, options.embeddings, self._slot):
-            hidden = self._hidden(tokens, options.clip_skip).float()
+            hidden, last = self._hidden(tokens, layer)
         weights = torch.tensor([chunk.multipliers for chunk in chunks], device=device)
-        return emphasize(hidden, weights, options.emphasis)
+        return emphasize(hidden.float(), weights, options.emphasis), self._pooled(last, tokens)
 
-    def _hidden(self, tokens: Tensor, clip_skip: int) -> Tensor:
-        if clip_skip == 1:
-            return self._network(tokens).last_hidden_state  # type: ignore[no-any-return]
-        layers = self._network(tokens, output_hidden_states=True).hidden_states
-        return self._network.final_layer_norm(layers[-clip_skip])  # type: ignore[no-any-return]
+    def _hidden(self, tokens: Tensor, layer: HiddenLayer) -> tuple[Tensor, Tensor]:
+        """Return the layer asked for and the last one with its norm, [texts, 77, C] each."""
+        if layer == HiddenLayer(1, True):
+            last = self._encoder(tokens).last_hidden_state
+            return last, last
+        output = self._encoder(tokens, output_hidden_states=True)
+        hidden = output.hidden_states[-layer.from_end]
+        if layer.normed:
+            hidden = self._encoder.final_layer_norm(hidden)
+        return hidden, output.last_hidden_state
+
+    def _pooled(self, last: Tensor, tokens: Tensor) -> Tensor:
+        """Return the projection of the first end mark's vector: [texts, P] float32."""
+        ends = last[torch.arange(len(last), device=last.device), tokens.argmax(dim=-1)]
+        return (ends if self._projection is None else self._projection(ends)).float()
 
 
 def emphasize(hidden: Tensor, weights: Tensor, emphasis: Emphasis) -> Tensor:

@@ -6,15 +6,14 @@ sizes are bounded, so that a hostile one cannot ask for a million layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 from webui.errors import UnsupportedModel
-from webui.families.base import Header
+from webui.families.base import Header, ImageInput, Sources, TensorPart, tensor_part
 from webui.families.importing import IMPORTING
 from webui.families.ldm_names import unet_name, vae_name
 from webui.families.odd_sizes import double_then_shrink
@@ -46,9 +45,15 @@ class UNetParams(_Section):
     channel_mult: Annotated[tuple[Depth, ...], Field(min_length=1, max_length=8)] = (1, 2, 4, 4)
     num_heads: Annotated[int, Field(ge=-1, le=256)] = 8
     num_head_channels: Annotated[int, Field(ge=-1, le=1024)] = -1
-    transformer_depth: Depth = 1
-    context_dim: Width = 768
+    transformer_depth: Depth | tuple[Depth, ...] = 1
+    context_dim: Width | tuple[Width, ...] = 768
     use_linear_in_transformer: bool = False
+    adm_in_channels: Width | None = None
+
+    @property
+    def cross_width(self) -> int:
+        """Channels of the embeddings that the network attends to."""
+        return self.context_dim if isinstance(self.context_dim, int) else self.context_dim[0]
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -66,6 +71,15 @@ class UNetParams(_Section):
         if self.num_head_channels > 0:
             return tuple(width // self.num_head_channels for width in self.widths)
         return (self.num_heads,) * len(self.widths)
+
+    @model_validator(mode="after")
+    def _lists_agree(self) -> UNetParams:
+        depth, context = self.transformer_depth, self.context_dim
+        if not isinstance(depth, int) and len(depth) != len(self.channel_mult):
+            raise ValueError("transformer_depth and channel_mult are not equally long")
+        if not isinstance(context, int) and len(set(context)) != 1:
+            raise ValueError("context_dim names several widths")
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> UNetParams:
@@ -113,6 +127,7 @@ class LdmParams(_Section):
     """``model.params``: schedule, latent scale, and the parts' descriptions."""
 
     parameterization: Literal["eps", "v"] = "eps"
+    zero_terminal_snr: bool = False
     linear_start: Annotated[float, Field(gt=0, lt=1)] = 0.00085
     linear_end: Annotated[float, Field(gt=0, lt=1)] = 0.012
     timesteps: Literal[1000] = 1000
@@ -140,14 +155,17 @@ class _File(_Section):
     model: _Model = _Model()
 
 
-def read_params(config: object | None) -> LdmParams:
-    """Take from a parsed yaml what describes the model; None gives SD 1.5's sizes.
+SD1_PARAMS = LdmParams()
+
+
+def read_params(config: object | None, default: LdmParams = SD1_PARAMS) -> LdmParams:
+    """Take from a parsed yaml what describes the model; None gives the family's sizes.
 
     Raises:
         UnsupportedModel: if the yaml is no model description, or its sizes are out of bounds.
     """
     if config is None:
-        return LdmParams()
+        return default
     try:
         return _File.model_validate(config).model.params
     except ValidationError as error:
@@ -167,6 +185,23 @@ def unusable_yaml(error: ValidationError, section: str = "") -> UnsupportedModel
 
 ALPHAS = "alphas_cumprod"
 """The tensor that holds a file's own noise schedule."""
+_VELOCITY, _ZERO_TERMINAL_SNR = "v_pred", "ztsnr"
+"""Tensors without values whose presence says how a file was trained."""
+
+
+def stated_facts(header: Header) -> tuple[str, ...]:
+    """Return the tensors of a file that `LdmModel` wants."""
+    return (ALPHAS,) if ALPHAS in header else ()
+
+
+def as_stated(params: LdmParams, header: Header) -> LdmParams:
+    """Add what a file says by the presence of tensors without values."""
+    stated: dict[str, object] = {}
+    if _VELOCITY in header:
+        stated["parameterization"] = "v"
+    if _ZERO_TERMINAL_SNR in header:
+        stated["zero_terminal_snr"] = True
+    return params.model_copy(update=stated)
 
 
 def alphas_cumprod(params: LdmParams, stored: torch.Tensor | None) -> torch.Tensor:
@@ -203,13 +238,40 @@ def build_unet(params: UNetParams) -> UNet2DConditionModel:
         up_block_types=tuple(reversed(up)),
         block_out_channels=params.widths,
         layers_per_block=params.num_res_blocks,
-        cross_attention_dim=params.context_dim,
+        cross_attention_dim=params.cross_width,
         attention_head_dim=params.heads,  # diffusers' name for the number of heads
         transformer_layers_per_block=params.transformer_depth,
         use_linear_projection=params.use_linear_in_transformer,
+        class_embed_type="projection" if params.adm_in_channels else None,
+        projection_class_embeddings_input_dim=params.adm_in_channels,
     )
     double_then_shrink(unet)
     return unet
+
+
+def match_unet_depth(
+    unet: UNet2DConditionModel, params: UNetParams, header: Header
+) -> tuple[int, ...]:
+    """Shorten a UNet's attention to what a distilled file has of it, if it lacks the middle one's.
+
+    Segmind's distillations of SDXL leave transformer layers out, and all of the middle block but
+    its first layer.
+
+    Returns: the depth of each attention, () if the file has all.
+    """
+    if any(key.startswith(f"{UNET_PREFIX}middle_block.1.") for key in header):
+        return ()
+    unet.mid_block.attentions = nn.ModuleList()
+    unet.mid_block.resnets = unet.mid_block.resnets[:1]
+    depths = []
+    for name, module in unet.named_modules():
+        if name.endswith(".transformer_blocks") and isinstance(module, nn.ModuleList):
+            places = (f"{name}.{layer}.norm1.weight" for layer in range(len(module)))
+            file_names = (unet_name(p, params.num_res_blocks, params.attention) for p in places)
+            depth = sum(UNET_PREFIX + file_name in header for file_name in file_names)
+            del module[max(1, depth) :]
+            depths.append(depth)
+    return tuple(depths)
 
 
 def build_vae(params: VaeParams, scale_factor: float) -> AutoencoderKL:
@@ -230,7 +292,41 @@ def build_vae(params: VaeParams, scale_factor: float) -> AutoencoderKL:
     )
 
 
-def match_unet(network: nn.Module, params: UNetParams, header: Header) -> Mapping[str, str]:
+class Parts(NamedTuple):
+    """UNet and VAE without weights; the members are as in `Blueprint`."""
+
+    architecture: str
+    networks: dict[str, nn.Module]
+    sources: dict[str, Sources]
+
+
+def build_parts(params: LdmParams, header: Header) -> Parts:
+    """Make a file's UNet and VAE on the meta device.
+
+    Raises:
+        UnsupportedModel: if something is missing, left over, or of another shape.
+    """
+    with torch.device("meta"):
+        unet, vae = build_unet(params.unet), build_vae(params.vae, params.scale_factor)
+    depths = match_unet_depth(unet, params.unet, header)
+    return Parts(
+        f"{params.unet.model_dump_json()}{depths or ''} {params.vae.model_dump_json()}",
+        {"unet": unet, "vae": vae},
+        {
+            "unet": match_unet(unet, params.unet, header),
+            "vae": match_vae(vae, params.vae, header),
+        },
+    )
+
+
+def frozen(networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """Return networks that are only used, not trained."""
+    for network in networks.values():
+        network.requires_grad_(False).eval()
+    return networks
+
+
+def match_unet(network: nn.Module, params: UNetParams, header: Header) -> Sources:
     """Return the denoising network's sources in a file; see `match_tensors`."""
     names = {
         name: UNET_PREFIX + unet_name(name, params.num_res_blocks, params.attention)
@@ -241,7 +337,7 @@ def match_unet(network: nn.Module, params: UNetParams, header: Header) -> Mappin
     return names
 
 
-def match_vae(network: nn.Module, params: VaeParams, header: Header) -> Mapping[str, str]:
+def match_vae(network: nn.Module, params: VaeParams, header: Header) -> Sources:
     """Return the autoencoder's sources in a file; see `match_tensors`."""
     names = {
         name: VAE_PREFIX + vae_name(name, len(params.ch_mult))
@@ -251,7 +347,7 @@ def match_vae(network: nn.Module, params: VaeParams, header: Header) -> Mapping[
     return names
 
 
-def match_tensors(label: str, network: nn.Module, names: Mapping[str, str], header: Header) -> None:
+def match_tensors(label: str, network: nn.Module, names: Sources, header: Header) -> None:
     """Hold a network's parameters against a file's tensors.
 
     Args:
@@ -262,7 +358,8 @@ def match_tensors(label: str, network: nn.Module, names: Mapping[str, str], head
     Raises:
         UnsupportedModel: naming the first tensor that is missing, unreadable or of another shape.
     """
-    missing = [source for source in names.values() if source not in header]
+    wanted = [tensor_part(source).name for source in names.values()]
+    missing = [source for source in wanted if source not in header]
     if len(missing) == len(names):
         raise UnsupportedModel(
             f"The file has no {label}. Use a checkpoint that holds all its parts."
@@ -273,7 +370,8 @@ def match_tensors(label: str, network: nn.Module, names: Mapping[str, str], head
             f" first is {missing[0]}. The file is damaged, or {_ADVICE}"
         )
     for name, parameter in network.named_parameters():
-        source, expected = names[name], tuple(parameter.shape)
+        part = tensor_part(names[name])
+        source, expected = part.name, _shape_in_file(tuple(parameter.shape), part)
         info = header[source]
         if _significant(info.shape) != _significant(expected):
             raise UnsupportedModel(
@@ -287,13 +385,14 @@ def match_tensors(label: str, network: nn.Module, names: Mapping[str, str], head
             )
 
 
-def reject_leftovers(label: str, prefix: str, names: Mapping[str, str], header: Header) -> None:
+def reject_leftovers(label: str, prefix: str, names: Sources, header: Header) -> None:
     """Refuse a file that holds more of a network than `names`: it would draw other pictures.
 
     Raises:
         UnsupportedModel: naming the first tensor that is left over.
     """
-    extra = sorted({key for key in header if key.startswith(prefix)} - set(names.values()))
+    known = {tensor_part(source).name for source in names.values()}
+    extra = sorted({key for key in header if key.startswith(prefix)} - known)
     if extra:
         raise UnsupportedModel(
             f"The {label} has {len(extra)} tensors more than expected, the first is {extra[0]};"
@@ -303,6 +402,12 @@ def reject_leftovers(label: str, prefix: str, names: Mapping[str, str], header: 
 
 _ADVICE = "it needs a yaml of the same name beside it that describes its architecture."
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
+
+
+def _shape_in_file(shape: tuple[int, ...], part: TensorPart) -> tuple[int, ...]:
+    if part.transposed:
+        shape = shape[::-1]
+    return (shape[0] * part.parts, *shape[1:])
 
 
 def _significant(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -321,3 +426,28 @@ def unet_in_channels(header: Header) -> int:
     """Return how many channels the denoising network of a file reads; 4, 8 or 9 in practice."""
     shape = header[f"{UNET_PREFIX}input_blocks.0.0.weight"].shape
     return shape[1] if len(shape) == 4 else 0
+
+
+def context_width(header: Header) -> int | None:
+    """Return the channels of the embeddings that a file's denoising network attends to."""
+    for key, info in header.items():
+        if key.startswith(UNET_PREFIX) and key.endswith("attn2.to_k.weight"):
+            return info.shape[-1]
+    return None
+
+
+def image_input(header: Header) -> ImageInput | None:
+    """Return what a file's denoising network reads beside latents; None if it is none we know."""
+    kinds: dict[int, ImageInput] = {4: "none"}
+    return kinds.get(unet_in_channels(header))
+
+
+def with_in_channels(params: LdmParams, header: Header) -> LdmParams:
+    """Return a family's own sizes for a file whose network reads more than latents."""
+    unet = params.unet.model_copy(update={"in_channels": unet_in_channels(header)})
+    return params.model_copy(update={"unet_config": _UNetConfig(params=unet)})
+
+
+def has_label(header: Header) -> bool:
+    """Tell whether a file's denoising network reads a vector beside: SDXL, its refiner, unCLIP."""
+    return f"{UNET_PREFIX}label_emb.0.0.weight" in header

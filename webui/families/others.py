@@ -29,7 +29,7 @@ class _Kind:
     sentence: str
 
 
-_NOT_YET = "which this version of Easel cannot draw with yet. Use an SD 1.x checkpoint."
+_NOT_YET = "which this version of Easel cannot draw with yet. Use an SD 1, SD 2 or SDXL checkpoint."
 
 _KINDS = (
     _Kind(
@@ -40,9 +40,6 @@ _KINDS = (
         _key_starting("model.diffusion_model.joint_blocks.", "joint_blocks."),
         f"is an SD 3 checkpoint, {_NOT_YET}",
     ),
-    _Kind(_key_starting("conditioner.embedders.1."), f"is an SDXL checkpoint, {_NOT_YET}"),
-    _Kind(_key_starting("conditioner.embedders.0.model."), f"is an SDXL refiner, {_NOT_YET}"),
-    _Kind(_key_starting("cond_stage_model.model."), f"is an SD 2.x checkpoint, {_NOT_YET}"),
     _Kind(
         _key_starting("cond_stage_model.roberta.", "embedder.model."),
         f"is a checkpoint with another text encoder than CLIP, {_NOT_YET}",

@@ -1,10 +1,9 @@
-"""SD 1.x: one CLIP text encoder, 4 latent channels, noise or velocity prediction."""
+"""SD 1.x: one CLIP text encoder; also its inpainting variant and InstructPix2Pix."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from webui.errors import UnsupportedModel
@@ -13,11 +12,12 @@ from webui.families.base import (
     Blueprint,
     EncodeOptions,
     Header,
+    ImageInput,
     Networks,
-    Prediction,
     PromptEmbeds,
+    Sources,
 )
-from webui.families.vae import VaeCodec
+from webui.families.ldm_model import LdmModel
 
 TEXT_PREFIX = "cond_stage_model.transformer."
 _TOKENS = "embeddings.token_embedding.weight"
@@ -31,40 +31,32 @@ class SD1:
     native_size = 512
 
     def detect(self, header: Header) -> bool:
-        """See `Family.detect`: a UNet of 4 channels, and no other text encoder than CLIP."""
+        """See `Family.detect`: a UNet we know, and no other text encoder than CLIP."""
         return (
             ldm.has_unet(header)
-            and ldm.unet_in_channels(header) == 4
+            and ldm.image_input(header) is not None
             and not any(key.startswith(_OTHER_TEXT_ENCODERS) for key in header)
         )
 
     def build(self, header: Header, config: object | None) -> Blueprint:
         """See `Family.build`."""
-        params = ldm.read_params(config)
+        params = ldm.read_params(config, ldm.with_in_channels(ldm.SD1_PARAMS, header))
+        params = ldm.as_stated(params, header)
         text_params = clip.read_text_encoder_params(params.cond_stage_config.params)
-        if text_params.hidden_size != params.unet.context_dim:
+        if text_params.hidden_size != params.unet.cross_width:
             raise UnsupportedModel(
                 "The yaml beside the checkpoint cannot be used: the text encoder is"
-                f" {text_params.hidden_size} wide, but context_dim is {params.unet.context_dim}."
+                f" {text_params.hidden_size} wide, but context_dim is {params.unet.cross_width}."
             )
-        with torch.device("meta"):
-            unet, vae = ldm.build_unet(params.unet), ldm.build_vae(params.vae, params.scale_factor)
+        image_input = ldm.image_input(header) or "none"
         text_encoder = clip.build_text_encoder(text_params)
-        networks = {"unet": unet, "vae": vae, "text_encoder": text_encoder}
-        for network in networks.values():
-            network.requires_grad_(False).eval()
-        sources = {
-            "unet": ldm.match_unet(unet, params.unet, header),
-            "vae": ldm.match_vae(vae, params.vae, header),
-            "text_encoder": _match_text_encoder(text_encoder, header),
-        }
-        described = (params.unet, params.vae, text_params)
+        parts = ldm.build_parts(params, header)
         return Blueprint(
-            architecture=self.id + "".join(part.model_dump_json() for part in described),
-            networks=networks,
-            sources=sources,
-            facts=tuple(key for key in (ldm.ALPHAS,) if key in header),
-            assemble=lambda weighted, facts: SD1Model(weighted, params, facts.get(ldm.ALPHAS)),
+            architecture=f"{self.id} {parts.architecture} {text_params.model_dump_json()}",
+            networks=ldm.frozen({**parts.networks, "text_encoder": text_encoder}),
+            sources={**parts.sources, "text_encoder": _match_text_encoder(text_encoder, header)},
+            facts=ldm.stated_facts(header),
+            assemble=lambda weighted, facts: SD1Model(weighted, params, facts, image_input),
         )
 
 
@@ -76,7 +68,7 @@ _OTHER_TEXT_ENCODERS = (
 )
 
 
-def _match_text_encoder(network: nn.Module, header: Header) -> Mapping[str, str]:
+def _match_text_encoder(network: nn.Module, header: Header) -> Sources:
     """Return the text encoder's sources; files from 2022 lack the `text_model.` level."""
     prefix = TEXT_PREFIX if TEXT_PREFIX + _TOKENS in header else f"{TEXT_PREFIX}text_model."
     names = {name: prefix + name for name, _ in network.named_parameters()}
@@ -84,63 +76,25 @@ def _match_text_encoder(network: nn.Module, header: Header) -> Mapping[str, str]
     return names
 
 
-class SD1Model:
-    """An SD 1.x checkpoint in memory; see `LoadedModel`.
-
-    Args:
-        networks: ``unet``, ``vae`` and ``text_encoder``, with weights.
-        params: the architecture and the noise schedule.
-        alphas_cumprod: the file's own noise schedule, if it has one.
-    """
+class SD1Model(LdmModel):
+    """An SD 1.x checkpoint in memory; see `LoadedModel`."""
 
     family_id = SD1.id
     native_size = SD1.native_size
-    latent_channels = 4
 
     def __init__(
-        self, networks: Networks, params: ldm.LdmParams, alphas_cumprod: Tensor | None
+        self,
+        networks: Networks,
+        params: ldm.LdmParams,
+        facts: Mapping[str, Tensor],
+        image_input: ImageInput = "none",
     ) -> None:
-        self.networks = networks
-        self.prediction: Prediction = "v" if params.parameterization == "v" else "epsilon"
-        self.alphas_cumprod = ldm.alphas_cumprod(params, alphas_cumprod)
-        self.vae_scale_factor = params.vae.scale_factor
-        self._unet = networks["unet"]
-        self._dtype = next(self._unet.parameters()).dtype
-        self._codec = VaeCodec(networks["vae"], params.scale_factor)
+        super().__init__(networks, params, facts, image_input)
         self._text = clip.ClipTextEncoder(networks["text_encoder"])
-        self.max_clip_skip = self._text.max_clip_skip
-
-    @property
-    def device(self) -> torch.device:
-        """Where latents and embeddings have to be."""
-        return next(self._unet.parameters()).device
-
-    def tokenize(self, text: str) -> list[int]:
-        """See `LoadedModel.tokenize`."""
-        return clip.tokenize(text)
+        self.max_clip_skip = self._text.layers
 
     def encode_prompts(self, texts: Sequence[str], options: EncodeOptions) -> list[PromptEmbeds]:
         """See `LoadedModel.encode_prompts`; there are no pooled embeddings."""
-        encoded = self._text.encode(texts, options)
+        layer = clip.HiddenLayer(options.clip_skip, True)
+        encoded = self._text.encode(texts, options, layer)
         return [PromptEmbeds(cross, None, encoded.embeddings) for cross in encoded.cross]
-
-    @torch.no_grad()
-    def predict(
-        self, x_in: Tensor, timestep: Tensor, cross: Tensor, pooled: Tensor | None = None
-    ) -> Tensor:
-        """See `LoadedModel.predict`."""
-        if pooled is not None:
-            raise ValueError("SD 1.x has no pooled embeddings")
-        dtype = self._dtype
-        (output,) = self._unet(
-            x_in.to(dtype), timestep, encoder_hidden_states=cross.to(dtype), return_dict=False
-        )
-        return output.float()  # type: ignore[no-any-return]  # diffusers has no types
-
-    def encode_image(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
-        """See `LoadedModel.encode_image`."""
-        return self._codec.encode(pixels, noise)
-
-    def decode_latents(self, latents: Tensor) -> Tensor:
-        """See `LoadedModel.decode_latents`."""
-        return self._codec.decode(latents)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from webui.device import DevicePolicy
 from webui.errors import OutOfMemory, UnsupportedModel
 from webui.families import detect
-from webui.families.base import Blueprint, Family, Networks
+from webui.families.base import Blueprint, Family, Networks, tensor_part
 from webui.model_manager.tensor_file import TORCH_DTYPES, TensorFile, open_tensor_file
 
 OnProgress = Callable[[float], None]
@@ -131,16 +131,18 @@ def read_weights(
         UnsupportedModel: if the file changes meanwhile; the networks then hold a mixture.
         Whatever `on_progress` raises: likewise.
     """
-    targets: dict[str, list[Tensor]] = {}
+    targets: dict[str, list[tuple[Tensor, int]]] = {}
     for role, sources in candidate.blueprint.sources.items():
         for name, parameter in networks[role].named_parameters():
-            targets.setdefault(sources[name], []).append(parameter)
-    total = sum(tensor.numel() for tensors in targets.values() for tensor in tensors)
+            part = tensor_part(sources[name])
+            target = parameter.T if part.transposed else parameter
+            targets.setdefault(part.name, []).append((target, part.part * len(target)))
+    total = sum(tensor.numel() for places in targets.values() for tensor, _ in places)
     done = 0
     for name in candidate.file.header:
-        for target in targets.get(name, ()):
+        for target, first_row in targets.get(name, ()):
             on_progress(done / total)
-            candidate.file.read_into(name, target)
+            candidate.file.read_into(name, target, first_row)
             done += target.numel()
     on_progress(1.0)
 

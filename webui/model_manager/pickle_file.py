@@ -70,9 +70,12 @@ class PickleFile:
             for name, tensor in self._tensors.items()
         }
 
-    def read_into(self, name: str, target: Tensor) -> None:
+    def read_into(self, name: str, target: Tensor, first_row: int = 0) -> None:
         """See `TensorFile.read_into`."""
-        target.copy_(self._tensors[name].reshape(target.shape))
+        values = self._tensors[name]
+        if values.dim():
+            values = values[first_row : first_row + len(target)]
+        target.copy_(values.reshape(target.shape))
 
 
 def load_plain(path: Path) -> object:

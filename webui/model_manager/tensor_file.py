@@ -48,13 +48,14 @@ class TensorFile(Protocol):
         """Free text by name; empty for files that have none."""
         ...
 
-    def read_into(self, name: str, target: Tensor) -> None:
-        """Copy a tensor's values.
+    def read_into(self, name: str, target: Tensor, first_row: int = 0) -> None:
+        """Copy a tensor's values, or some of its rows.
 
         Args:
             name: in `header`.
-            target: of the same shape up to trailing ones; any device and strides, any dtype that
-                values can be converted to.
+            target: of the same shape up to trailing ones, or with fewer rows; any device and
+                strides, any dtype that values can be converted to.
+            first_row: of the tensor, that goes into the target's first.
         Raises:
             UnsupportedModel: if the file has changed since it was opened.
         """
@@ -77,10 +78,12 @@ class SafetensorsFile:
         self._file = file
         self._staging = torch.empty(0, dtype=torch.uint8)
 
-    def read_into(self, name: str, target: Tensor) -> None:
+    def read_into(self, name: str, target: Tensor, first_row: int = 0) -> None:
         """See `TensorFile.read_into`."""
         dtype = ALL_DTYPES[self.header[name].dtype]
-        begin, count = self._offsets[name]
+        begin, count = self._offsets[name][0], target.numel() * dtype.itemsize
+        if first_row:
+            begin += first_row * (count // len(target))
         self._file.seek(begin)
         if target.device.type == "cpu" and target.dtype == dtype and target.is_contiguous():
             self._read(target.view(-1).view(torch.uint8))

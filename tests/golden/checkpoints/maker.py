@@ -90,15 +90,12 @@ def _half(value: Tensor) -> Tensor:
 
 def _weights(name: str) -> Weights:
     noise = torch.Generator().manual_seed(SEEDS[name])
-    weights = {key: _draw(key, shape, noise) for key, shape in json.loads(_text("shapes.json"))}
-    for key, value in weights.items():
-        if key.startswith(UNET) and key.endswith(("attn2.to_out.0.weight", "attn2.to_v.weight")):
-            value *= 2.5
-        if key.startswith(UNET) and key.endswith(("attn2.to_q.weight", "attn2.to_k.weight")):
-            value *= 1.5
-    _lay_linear_path(weights, noise)
-    _scale(weights, json.loads(_text("calibration.json"))[name])
-    weights |= _schedule()
+    weights = {key: draw(key, shape, noise) for key, shape in json.loads(_text("shapes.json"))}
+    sharpen(weights)
+    lay_linear_path(weights, noise)
+    scale_parts(weights, json.loads(_text("calibration.json"))[name])
+    weights[f"{CLIP}text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    weights |= noise_tables()
     return {key: value.contiguous() for key, value in weights.items()}
 
 
@@ -106,18 +103,33 @@ def _text(file_name: str) -> str:
     return (HERE / file_name).read_text()
 
 
-def _draw(key: str, shape: list[int], noise: torch.Generator) -> Tensor:
+def sharpen(weights: Weights) -> None:
+    """Make the UNet listen to the text more than random weights would."""
+    for key, value in weights.items():
+        if key.startswith(UNET) and key.endswith(("attn2.to_out.0.weight", "attn2.to_v.weight")):
+            value *= 2.5
+        if key.startswith(UNET) and key.endswith(("attn2.to_q.weight", "attn2.to_k.weight")):
+            value *= 1.5
+
+
+def draw(key: str, shape: list[int], noise: torch.Generator) -> Tensor:
     """Draw one tensor; every tensor takes the next numbers of the same stream."""
+    if key.endswith("logit_scale"):
+        return torch.tensor(4.6052)
+    if key.endswith("text_projection"):
+        scaled: Tensor = torch.randn(*shape, generator=noise) * (1.0 / shape[0] ** 0.5)
+        return scaled
     values = torch.randn(*shape, generator=noise)
     own_name = key.removeprefix(UNET).removeprefix(VAE).removeprefix(CLIP)
     if len(shape) >= 2 and "embedding" in own_name:
         return values * (0.5 if "token" in own_name else 0.1)
     if len(shape) >= 2:
         return values * (0.7 / math.sqrt(math.prod(shape[1:])))
-    return values * 0.05 if key.endswith("bias") else 1 + 0.1 * values
+    drawn: Tensor = values * 0.05 if key.endswith("bias") else 1 + 0.1 * values
+    return drawn
 
 
-def _lay_linear_path(weights: Weights, noise: torch.Generator) -> None:
+def lay_linear_path(weights: Weights, noise: torch.Generator) -> None:
     """Lead each latent channel, and its negative, past all blocks to the output.
 
     First convolution -> last skip connection -> output: so the answer is mostly the network's
@@ -130,7 +142,8 @@ def _lay_linear_path(weights: Weights, noise: torch.Generator) -> None:
         first[lane, lane // 2, 1, 1] = 1.0 if lane % 2 == 0 else -1.0
         first_bias[lane] = 0
         first[lane] += 0.002 * torch.randn(*first[lane].shape, generator=noise)
-    last = f"{UNET}output_blocks.8."
+    blocks = {key.split(".")[3] for key in weights if key.startswith(f"{UNET}output_blocks.")}
+    last = f"{UNET}output_blocks.{max(map(int, blocks))}."
     skip = weights[f"{last}0.skip_connection.weight"]
     damped = (
         "0.skip_connection.bias",
@@ -141,9 +154,10 @@ def _lay_linear_path(weights: Weights, noise: torch.Generator) -> None:
     )
     for lane in range(8):
         skip[lane].mul_(0.01)
-        skip[lane, 64 + lane, 0, 0] = 1.0
+        skip[lane, skip.shape[1] - len(first) + lane, 0, 0] = 1.0
         for key in damped:
-            weights[last + key][lane].mul_(0.01)
+            if last + key in weights:
+                weights[last + key][lane].mul_(0.01)
     out = weights[f"{UNET}out.2.weight"]
     out[:, :8] *= 0.01
     for channel in range(4):
@@ -153,12 +167,12 @@ def _lay_linear_path(weights: Weights, noise: torch.Generator) -> None:
     weights[f"{UNET}out.0.bias"][:8] = 0
 
 
-def _scale(weights: Weights, scale: dict[str, float]) -> None:
+def scale_parts(weights: Weights, scale: dict[str, float], variance_bias: float = -18.0) -> None:
     """Give noise, latents and pixels the spread that they have in a trained model."""
     weights[f"{UNET}out.2.weight"][:, 8:] *= scale["unet"]
     weights[f"{UNET}out.2.bias"] *= scale["unet"]
     moments, moments_bias = (weights[f"{VAE}quant_conv.{kind}"] for kind in ("weight", "bias"))
-    moments_bias[4:] = -18.0
+    moments_bias[4:] = variance_bias
     moments[4:] *= 0.02
     moments[:4] *= scale["latent"]
     moments_bias[:4] *= scale["latent"]
@@ -166,8 +180,8 @@ def _scale(weights: Weights, scale: dict[str, float]) -> None:
         weights[f"{VAE}decoder.conv_out.{kind}"] *= scale["decoder"]
 
 
-def _schedule() -> Weights:
-    """What such files carry beside weights: position ids and the noise schedule."""
+def noise_tables() -> Weights:
+    """What such files carry beside weights: the noise schedule."""
     betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=np.float64) ** 2
     signal = np.cumprod(1 - betas)
     tables = {
@@ -180,5 +194,4 @@ def _schedule() -> Weights:
         "sqrt_recip_alphas_cumprod": np.sqrt(1 / signal),
         "sqrt_recipm1_alphas_cumprod": np.sqrt(1 / signal - 1),
     }
-    positions = {f"{CLIP}text_model.embeddings.position_ids": torch.arange(77)[None]}
-    return positions | {key: torch.tensor(table).float() for key, table in tables.items()}
+    return {key: torch.tensor(table).float() for key, table in tables.items()}

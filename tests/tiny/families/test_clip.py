@@ -7,7 +7,13 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from tests.tiny.small_checkpoints import TEXT_SIZES
 from webui.errors import InvalidRequest
 from webui.families.base import EncodeOptions
-from webui.families.clip import ClipTextEncoder, build_text_encoder, emphasize, tokenize
+from webui.families.clip import (
+    ClipTextEncoder,
+    HiddenLayer,
+    build_text_encoder,
+    emphasize,
+    tokenize,
+)
 from webui.families.clip import read_text_encoder_params as read_params
 from webui.families.embeddings import Embedding, Embeddings, Slot
 
@@ -26,7 +32,8 @@ def encoder(network: CLIPTextModel) -> ClipTextEncoder:
 
 
 def encode(encoder: ClipTextEncoder, *texts: str, **options: object) -> list[torch.Tensor]:
-    return encoder.encode(texts, EncodeOptions(**options)).cross  # type: ignore[arg-type]
+    asked = EncodeOptions(**options)  # type: ignore[arg-type]
+    return encoder.encode(texts, asked, HiddenLayer(asked.clip_skip, True)).cross
 
 
 def test_a_text_is_framed_and_filled_up_to_77(
@@ -127,7 +134,7 @@ def test_a_name_stands_for_vectors(network: CLIPTextModel, encoder: ClipTextEnco
         Embedding("style two", {"clip_g": torch.zeros(1, 8), "clip_l": cat[None]}),
     ]
     options = EncodeOptions(embeddings=Embeddings(items, tokenize))
-    named = encoder.encode(["a style, style two", "style"], options)
+    named = encoder.encode(["a style, style two", "style"], options, HiddenLayer(1, True))
     plain = encode(encoder, "a red cat, cat", "red cat")
     for found, expected in zip(named.cross, plain, strict=True):
         assert torch.equal(found, expected)

@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.tiny.small_checkpoints import TEXT_PREFIX, small_config, write_checkpoint
 from webui.device import DevicePolicy, device_policy
 from webui.errors import Interrupted, UnsupportedModel
-from webui.families.base import LoadedModel, Networks
+from webui.families.base import LoadedModel, Networks, tensor_part
 from webui.model_manager.loader import (
     OnProgress,
     allocate,
@@ -39,7 +39,7 @@ def values_of(networks: Networks, path: Path) -> Weights:
     with open_checkpoint(path) as candidate:
         sources = candidate.blueprint.sources
     return {
-        sources[role][name]: parameter
+        tensor_part(sources[role][name]).name: parameter
         for role, network in networks.items()
         for name, parameter in network.named_parameters()
     }
