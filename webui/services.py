@@ -234,19 +234,35 @@ class Services:
 
     # Generation.
 
-    def submit(self, request: GenerationRequest, owner: str, job_id: str | None = None) -> Job:
+    def submit(
+        self,
+        request: GenerationRequest,
+        owner: str,
+        job_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
         """Check and complete a request and put it into the queue.
 
         Args:
             job_id: a name of the caller's own for the job (A1111's ``force_task_id``).
+            idempotency_key: the same request under the same key is the same job; seeds that the
+                request leaves open are drawn from the key, so that they are the same too.
         Raises:
             InvalidRequest, ModelNotFound, UnsupportedModel, BadImage, OutOfMemory, QueueFull.
         """
-        request = self._resolved(validated(request))
+        drawn = random.Random(f"{owner}\0{idempotency_key}") if idempotency_key else self._random
+        request = self._resolved(validated(request), drawn)
         width, height = request.size
         steps = request.steps + hires_steps(request) * 4
         work = steps * request.picture_count * width * height / 1e6
-        return self.queue.submit(JOB_KIND, to_json(request), owner, alias=job_id, work=work)
+        return self.queue.submit(
+            JOB_KIND,
+            to_json(request),
+            owner,
+            alias=job_id,
+            idempotency_key=idempotency_key,
+            work=work,
+        )
 
     def submit_merge(self, recipe: MergeRecipe, owner: str) -> Job:
         """Check a merge of checkpoints and put it into the queue.
@@ -256,7 +272,7 @@ class Services:
         payload = merging.to_json(merging.checked(recipe, self.library))
         return self.queue.submit(merging.MERGE_KIND, payload, owner)
 
-    def _resolved(self, request: GenerationRequest) -> GenerationRequest:
+    def _resolved(self, request: GenerationRequest, drawn: random.Random) -> GenerationRequest:
         settings = overridden(self.settings.current, request.overrides)
         file = self._selection.find(request.checkpoint or settings.sd_model_checkpoint)
         init = request.init
@@ -273,7 +289,7 @@ class Services:
         if init is not None:
             for picture in (*init.images, *((init.inpaint.mask,) if init.inpaint else ())):
                 self.pictures.open(picture)
-        resolved = resolve(named, defaults, self._random)
+        resolved = resolve(named, defaults, drawn)
         model = self._selection.describe(file)
         check_memory(resolved, model, self._policy, device_bytes(self._policy.device))
         check_prompts(resolved, settings)
