@@ -32,6 +32,8 @@ def check_prompts(request: GenerationRequest, settings: Settings) -> None:
 
     Raises: InvalidRequest: a malformed weight.
     """
+    if settings.use_old_emphasis_implementation:
+        return
     for part in split_composition(strip_comments(request.prompt)):
         weighted_texts(part.text, settings.emphasis)
     weighted_texts(strip_comments(request.negative_prompt), settings.emphasis)

@@ -191,6 +191,13 @@ class Settings(BaseModel):
     pad_cond_uncond_v0: bool = generation(False, "sampling", "Pad conds v0")
     batch_cond_uncond: bool = generation(True, "sampling")
     enable_quantization: bool = generation(False, "sampling")
+    token_merging_ratio: float = generation(
+        0.0, "sampling", "Token merging ratio", ge=0, le=0.9, step=0.1
+    )
+    token_merging_ratio_img2img: float = generation(0.0, "sampling", ge=0, le=0.9, step=0.1)
+    token_merging_ratio_hr: float = generation(
+        0.0, "sampling", "Token merging ratio hr", ge=0, le=0.9, step=0.1
+    )
     hires_fix_refiner_pass: Literal["first pass", "second pass", "both passes"] = generation(
         "second pass", "sampling", "Hires refiner"
     )
@@ -204,7 +211,7 @@ class Settings(BaseModel):
         False, "compatibility", "Refiner switch by sampling steps"
     )
     no_dpmpp_sde_batch_determinism: bool = generation(False, "compatibility")
-    use_old_emphasis_implementation: bool = generation(False, "compatibility", shown=False)
+    use_old_emphasis_implementation: bool = generation(False, "compatibility")
 
     # --- infotext ---
     add_model_name_to_info: bool = generation(True, "infotext")

@@ -21,6 +21,7 @@ from webui.engine.sampling_pass import (
     walk_through,
 )
 from webui.engine.task import Outcome, Picture, Task, Watch, Workshop
+from webui.engine.token_merging import merging_notes, merging_ratios
 from webui.families.base import LoadedModel
 from webui.request import Hires, hires_steps, hires_target
 from webui.sampling.catalog import Choice
@@ -127,9 +128,12 @@ class _Run:
         return self._finished(start, walked)
 
     def _finished(self, start: Start, walked: Walked) -> Outcome:
-        latents = start.blend(walked.latents, torch.zeros(()))
+        latents, soft = start.end(walked.latents)
         images = decode(walked.model, latents)
-        pictures = [finish(image, start, i, self.task) for i, image in enumerate(images)]
+        pictures = [
+            finish(image, start, i, self.task, soft[i] if soft else None)
+            for i, image in enumerate(images)
+        ]
         return self._outcome(pictures, walked, start.warnings)
 
     def _first_walk(self, choice: Choice, trajectory: Trajectory) -> Walk:
@@ -147,6 +151,7 @@ class _Run:
             negative=self.task.prompts.negative,
             count=1 if request.hires is None else 2,
             refines=request.hires is None or settings.hires_fix_refiner_pass != "second pass",
+            merging=merging_ratios(request, settings).first,
         )
 
     def _second_pass(self, first: Walk, hires: Hires, walked: Walked) -> Walked:
@@ -179,6 +184,7 @@ class _Run:
             negative=task.prompts.hires_negative or task.prompts.negative,
             number=1,
             refines=settings.hires_fix_refiner_pass != "first pass",
+            merging=merging_ratios(request, settings).hires,
         )
         start = trajectory.start_from(
             latents, noise.draw(), extra_noise=settings.img2img_extra_noise
@@ -196,7 +202,11 @@ class _Run:
     def _outcome(
         self, pictures: list[Picture], walked: Walked, warnings: tuple[str, ...] = ()
     ) -> Outcome:
-        notes = {**walked.notes, EMBEDDINGS: walked.embeddings}
+        notes = {
+            **walked.notes,
+            **merging_notes(self.task.request, self.task.settings),
+            EMBEDDINGS: walked.embeddings,
+        }
         if walked.model is not self.model and self.task.refiner is not None:
             notes[REFINED] = self.task.refiner.key
         return Outcome(

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from webui.engine.latents import encode, resize_latents
+from webui.engine.soft_inpainting import SoftOverlay, blend_softly, soft_overlays
 from webui.engine.task import Picture, Task
 from webui.errors import InvalidRequest
 from webui.families.base import LoadedModel
@@ -20,6 +21,7 @@ from webui.images.init_image import PreparedImage, prepare_image
 from webui.images.mask import PreparedMask, latent_mask, prepare_mask
 from webui.images.overlay import apply_overlay, mask_composite
 from webui.images.resize import Upscaler
+from webui.request import SoftInpainting
 
 BLANK_MASK = "The mask is blank, so the whole picture was changed (plain img2img)."
 
@@ -32,19 +34,32 @@ class Start:
         latents: [B, C, h, w] float32.
         keep: [1, 1, h, w] float32, 1 where the first picture stays; None without a mask.
         pictures: prepared pictures, one a picture of the batch.
+        soft: blend gradually; None: at a hard edge.
     """
 
     latents: Tensor
     keep: Tensor | None
     pictures: tuple[PreparedImage, ...]
     mask: PreparedMask | None
+    soft: SoftInpainting | None = None
     warnings: tuple[str, ...] = ()
 
-    def blend(self, latents: Tensor, level: Tensor) -> Tensor:  # noqa: ARG002 - a MaskBlend
-        """Put the kept part of the first picture back."""
+    def blend(self, latents: Tensor, level: Tensor) -> Tensor:
+        """Put the kept part of the first picture back, at a step."""
         if self.keep is None:
             return latents
+        if self.soft is not None:
+            return blend_softly(self.latents, latents, 1.0 - self.keep, level, self.soft)
         return latents * (1.0 - self.keep) + self.latents * self.keep
+
+    def end(self, latents: Tensor) -> tuple[Tensor, list[SoftOverlay]]:
+        """Put the kept part back after the last step, or tell where to (soft inpainting)."""
+        if self.keep is None or self.soft is None or self.mask is None:
+            return self.blend(latents, torch.zeros(())), []
+        overlays = soft_overlays(
+            self.latents, latents, 1.0 - self.keep, self.soft, self.pictures, self.mask.crop
+        )
+        return latents, overlays
 
 
 def start_from_pictures(
@@ -92,11 +107,18 @@ def start_from_pictures(
             latents = latents * keep + first_noise() * (1.0 - keep)
         elif init.inpaint.content == "latent nothing":
             latents = latents * keep
-    return Start(latents, keep, prepared, mask, warnings)
+    soft = init.inpaint.soft if keep is not None and init.inpaint is not None else None
+    return Start(latents, keep, prepared, mask, soft, warnings)
 
 
-def finish(image: Image.Image, start: Start, index: int, task: Task) -> Picture:
-    """Correct colours and paste the untouched part back over finished picture `index`."""
+def finish(
+    image: Image.Image, start: Start, index: int, task: Task, soft: SoftOverlay | None = None
+) -> Picture:
+    """Correct colours and paste the untouched part back over finished picture `index`.
+
+    Args:
+        soft: what soft inpainting pastes instead, even where the setting is not to paste.
+    """
     settings, prepared = task.settings, start.pictures[index]
     before_color = None
     if settings.img2img_color_correction:
@@ -104,16 +126,18 @@ def finish(image: Image.Image, start: Start, index: int, task: Task) -> Picture:
         image = match_colors(image, prepared.image)
     if start.mask is None or prepared.overlay is None:
         return Picture(image, before_color=before_color)
-    mask, crop = start.mask, start.mask.crop
+    crop = start.mask.crop
+    mask = soft.mask if soft else start.mask.overlay
+    overlay = soft.picture if soft else prepared.overlay
     alone = None
     if settings.return_mask_composite or settings.save_mask_composite:
-        alone = mask_composite(image, mask.overlay, crop)
-    if settings.overlay_inpaint:
-        image = apply_overlay(image, prepared.overlay, crop)
+        alone = mask_composite(image, mask, crop)
+    if settings.overlay_inpaint or soft:
+        image = apply_overlay(image, overlay, crop)
     shown = settings.return_mask or settings.save_mask
     return Picture(
         image,
-        mask=mask.overlay.convert("L") if shown else None,
+        mask=mask.convert("L") if shown else None,
         mask_composite=alone,
         before_color=before_color,
     )

@@ -88,4 +88,5 @@ def encode_options(
         size=PictureSize(height, width, settings.sdxl_crop_top, settings.sdxl_crop_left),
         aesthetic_score=low if is_negative else high,
         clip_l_skip=settings.sdxl_clip_l_skip,
+        old_emphasis=settings.use_old_emphasis_implementation,
     )

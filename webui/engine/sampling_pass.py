@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,7 @@ from webui.engine.conditioning import Conditioning, Timeline, encode
 from webui.engine.denoise import GuidedDenoiser, Interventions, MaskBlend, Takeover
 from webui.engine.options import encode_options, guidance_options, sampler_numbers
 from webui.engine.task import Task, Watch, Workshop
+from webui.engine.token_merging import merging
 from webui.errors import Interrupted
 from webui.families.base import LoadedModel
 from webui.sampling.brownian import BrownianNoise
@@ -35,6 +37,7 @@ class Walk:
         positive, negative: prompts.
         number, count: of this pass among the task's.
         refines: the task's refiner may take over in this pass.
+        merging: share of the tokens that self-attention merges.
     """
 
     width: int
@@ -47,6 +50,7 @@ class Walk:
     number: int = 0
     count: int = 1
     refines: bool = True
+    merging: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ def walk_through(
     sampler, trajectory = walk.choice.sampler, walk.trajectory
     guidance = guidance_options(task.request, task.settings)
     told = conditioning(walk, task, model, workshop)
+    patches = ExitStack()
     denoiser = GuidedDenoiser(
         model,
         told,
@@ -159,7 +164,7 @@ def walk_through(
         replace(guidance, cfg_scale=guidance.cfg_scale * sampler.cfg_scale_factor),
         space=sampler.space,
         total_calls=sampler.model_calls(trajectory.steps),
-        also=Interventions(blend=blend, takeover=_takeover(walk, task, workshop)),
+        also=Interventions(blend=blend, takeover=_takeover(walk, task, workshop, patches)),
     )
     watch.enter_pass(walk.number, walk.count)
     latest = latents
@@ -170,7 +175,8 @@ def walk_through(
         watch.step(index + 1, trajectory.steps, denoised)
 
     try:
-        with torch.inference_mode():
+        with patches, torch.inference_mode():
+            patches.enter_context(merging(model.networks, walk.merging))
             latents = sampler.run(
                 denoiser.pair if sampler.needs_uncond else denoiser,
                 latents,
@@ -184,7 +190,8 @@ def walk_through(
     return Walked(latents, True, denoiser.notes, denoiser.model, told.embeddings)
 
 
-def _takeover(walk: Walk, task: Task, workshop: Workshop) -> Takeover | None:
+def _takeover(walk: Walk, task: Task, workshop: Workshop, patches: ExitStack) -> Takeover | None:
+    """The refiner's turn, with the pass's patches on its networks as well."""
     plan = task.refiner
     if plan is None or not walk.refines:
         return None
@@ -197,6 +204,7 @@ def _takeover(walk: Walk, task: Task, workshop: Workshop) -> Takeover | None:
             return None
         refiner = plan.open()
         refined = replace(task, model_key=(plan.key, task.model_key))
+        patches.enter_context(merging(refiner.networks, walk.merging))
         return refiner, conditioning(walk, refined, refiner, workshop)
 
     return takeover

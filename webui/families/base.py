@@ -103,6 +103,7 @@ class EncodeOptions:
         aesthetic_score: what SDXL's refiner is told.
         clip_l_skip: `clip_skip` also holds for SDXL's first text encoder.
         embeddings: names in the texts that stand for vectors.
+        old_emphasis: A1111's first implementation, see `prompt.old_emphasis`.
     """
 
     clip_skip: int = 1
@@ -113,6 +114,7 @@ class EncodeOptions:
     aesthetic_score: float = 6.0
     clip_l_skip: bool = False
     embeddings: Embeddings = NO_EMBEDDINGS
+    old_emphasis: bool = False
 
 
 @dataclass(frozen=True, slots=True)

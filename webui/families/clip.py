@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -18,6 +18,7 @@ from webui.families.importing import IMPORTING
 from webui.families.ldm import unusable_yaml
 from webui.prompt.attention import Emphasis
 from webui.prompt.chunks import Chunk, Chunker, SpecialTokens
+from webui.prompt.old_emphasis import OldChunker, bracket_multipliers
 
 if TYPE_CHECKING:  # transformers takes seconds to import: it is loaded behind the page
     from tokenizers import Tokenizer
@@ -53,6 +54,20 @@ def clip_chunker(options: EncodeOptions) -> Chunker:
         emphasis=options.emphasis,
         comma_backtrack=options.comma_padding_backtrack,
     )
+
+
+def _rows(texts: Sequence[str], options: EncodeOptions) -> list[tuple[Chunk, ...]]:
+    """The chunks of texts that belong together, equally many for each."""
+    chunker = clip_chunker(options)
+    if options.old_emphasis:
+        old = OldChunker(chunker, _bracket_multipliers())
+        return [(old.chunk(text).chunk,) for text in texts]
+    return [tuple(text.chunks) for text in chunker.chunk_together(texts)]
+
+
+@cache
+def _bracket_multipliers() -> Mapping[int, float]:
+    return bracket_multipliers(clip_tokenizer().get_vocab())
 
 
 class TextEncoderParams(BaseModel):
@@ -166,7 +181,7 @@ class ClipTextEncoder:
                 f"Clip skip {layer.from_end} is not possible: this checkpoint's text encoder has"
                 f" {self.layers} layers.",
             )
-        rows = [text.chunks for text in clip_chunker(options).chunk_together(texts)]
+        rows = _rows(texts, options)
         columns = [self._encode_chunks(c, options, layer) for c in zip(*rows, strict=True)]
         return EncodedTexts(
             list(torch.cat([cross for cross, _ in columns], dim=1)) if columns else [],

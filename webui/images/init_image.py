@@ -22,10 +22,12 @@ class PreparedImage:
         image: RGB, of the request's size (of its own size with resize mode "latent"); also the
             target of colour correction.
         overlay: RGBA, pasted over the result (`overlay.apply_overlay`); None without a mask.
+        untouched: RGB, before it was cropped and filled.
     """
 
     image: Image.Image
     overlay: Image.Image | None
+    untouched: Image.Image
 
 
 def prepare_image(
@@ -53,11 +55,11 @@ def prepare_image(
     if (mask is None or mask.crop is None) and init.resize_mode != "latent":
         image = resize(image, size, init.resize_mode, upscaler)
     if mask is None:
-        return PreparedImage(image, None)
+        return PreparedImage(image, None, image)
     cover = mask.overlay
     if cover.size != image.size:
         cover = resize(cover, image.size, init.resize_mode)
-    overlay = overlay_of(image, cover)
+    overlay, untouched = overlay_of(image, cover), image
     if mask.crop is not None:
         image = resize(image.crop(mask.crop), size, "fill", upscaler)
     if init.inpaint is not None and init.inpaint.content != "original":
@@ -65,4 +67,4 @@ def prepare_image(
         image = fill(
             image, covering if covering.size == image.size else covering.resize(image.size)
         )
-    return PreparedImage(image, overlay)
+    return PreparedImage(image, overlay, untouched)
