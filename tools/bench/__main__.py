@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tools.bench import start, txt2img
+from tools.bench import catalog, start, txt2img
 
-BENCHES = {"txt2img": txt2img.main, "start": start.main}
+BENCHES = {"txt2img": txt2img.main, "start": start.main, "catalog": catalog.main}
 
 
 def main() -> int:

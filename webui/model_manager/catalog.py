@@ -18,6 +18,7 @@ from webui.model_manager.hashes import Hashes, hash_file
 from webui.model_manager.index import FileIndex, FileVersion
 from webui.model_manager.kinds import CHECKPOINT, LORA, ModelKind
 from webui.model_manager.scan import Scan, Sidecars, reason_of, version_of
+from webui.model_manager.small_text import read_small_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Catalog:
         self._places: dict[FileVersion, list[int]] = {}
         self._waiting: deque[FileVersion] = deque()
         self._problems: dict[Path, str] = {}
+        self._descriptions: dict[Path, str] = {}
         self._scanning = threading.Lock()
         self._hashing = threading.Condition()
         self._being_hashed: set[FileVersion] = set()
@@ -122,6 +124,16 @@ class Catalog:
         """Return what is there but cannot be used, and why: broken links, locked folders."""
         return dict(self._problems)
 
+    def description(self, file: ModelFile) -> str:
+        """Return the text beside a file, read once between two scans; "" if there is none."""
+        path = file.sidecars.description
+        if path is None:
+            return ""
+        text = self._descriptions.get(path)
+        if text is None:
+            text = self._descriptions[path] = read_small_text(path)
+        return text
+
     def refresh(self) -> None:
         """Scan the folders again."""
         with self._scanning:
@@ -134,6 +146,7 @@ class Catalog:
                     file = ModelFile(version, unique, known.get(version), beside)
                     found.setdefault(unique, file)
             self._problems = scan.problems
+            self._descriptions = {}
             self._files = tuple(sorted(found.values(), key=lambda file: natural_key(file.name)))
             self._places = {}
             for place, file in enumerate(self._files):

@@ -30,6 +30,10 @@ class Sidecars:
     notes: Path | None = None
 
 
+_COMPANIONS = (*PREVIEW_SUFFIXES, ".txt", ".json")
+_NONE = Sidecars()
+
+
 @dataclass(slots=True)
 class Scan:
     """What a scan goes by and what it met.
@@ -59,7 +63,7 @@ class Scan:
                 continue
             visited.add((status.st_dev, status.st_ino))
             prefix = Path(place).relative_to(folder).as_posix()
-            there = frozenset(names)
+            there = frozenset(name for name in names if name.lower().endswith(_COMPANIONS))
             for name in names:
                 if not self._is_model(name):
                     continue
@@ -88,6 +92,8 @@ class Scan:
 
 def sidecars(folder: Path, name: str, there: Set[str]) -> Sidecars:
     """Return a model file's companions among the names in its folder."""
+    if not there:
+        return _NONE
     stem = name.rpartition(".")[0]
     pictures = [f"{stem}{middle}{end}" for middle in ("", ".preview") for end in PREVIEW_SUFFIXES]
     texts = (f"{stem}.txt", f"{stem}.description.txt")
