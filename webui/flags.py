@@ -64,6 +64,8 @@ class Flags:
         auth: users who may log in; never shown.
         allow_hosts: further names under which the server is asked for, e.g. behind a proxy.
         vae_path: the VAE of every checkpoint, whatever the settings say.
+        safe_mode: load no extension.
+        disabled_extensions: ids left out for this run.
         generate: set for the sub-command of that name.
     """
 
@@ -90,6 +92,8 @@ class Flags:
     allow_hosts: tuple[str, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    safe_mode: bool = False
+    disabled_extensions: tuple[str, ...] = ()
     log_level: str = "INFO"
     generate: Generate | None = None
 
@@ -103,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_identity_flags(parser.add_argument_group("users and network"))
     _add_file_flags(parser.add_argument_group("files"))
     _add_device_flags(parser.add_argument_group("device"))
+    _add_extension_flags(parser.add_argument_group("extensions"))
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     parser.add_argument("--loglevel", default="INFO", choices=levels)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -228,6 +233,17 @@ def _add_file_flags(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_extension_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--safe-mode", action="store_true", help="load no extension")
+    group.add_argument(
+        "--disable-extension",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="leave one out for this run (repeatable)",
+    )
+
+
 def _add_device_flags(group: argparse._ArgumentGroup) -> None:
     dtypes = ("auto", "float32", "bfloat16", "float16")
     group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
@@ -318,6 +334,8 @@ def parse(arguments: Sequence[str]) -> Flags:
         allow_hosts=tuple(name.lower() for name in given.allow_host),
         tls_cert=given.tls_cert,
         tls_key=given.tls_key,
+        safe_mode=given.safe_mode,
+        disabled_extensions=tuple(given.disable_extension),
         log_level=given.loglevel,
         generate=generate,
     )

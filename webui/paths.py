@@ -98,6 +98,11 @@ class Paths:
         return self.data / "cache" / "drafts"
 
     @property
+    def extension_state(self) -> Path:
+        """Which extensions are off or quarantined."""
+        return self.data / "extensions.json"
+
+    @property
     def extensions(self) -> tuple[Path, ...]:
         """Where extensions lie."""
         own, shipped = self.data / "extensions", self.program / "extensions"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,14 @@ from webui.engine.conditioning import ConditioningCache
 from webui.engine.latents import LATENT_UPSCALERS
 from webui.engine.task import Workshop
 from webui.errors import ModelNotFound, StorageError, UnsupportedModel
+from webui.extensions.registry import MARKER, Extensions
+from webui.extensions.runs import units_of
+from webui.extensions.state import ExtensionState
+from webui.extensions.toolbox import Shelf
 from webui.families.base import EncodeOptions
 from webui.families.clip import clip_chunker
 from webui.flags import Flags
-from webui.generation import Studio, run
+from webui.generation import run
 from webui.image_files.archive import Archive
 from webui.image_files.infotext_parse import parse_infotext, rename_loras
 from webui.image_files.infotext_paste import Pasted, from_infotext
@@ -61,11 +66,15 @@ from webui.request import (
 from webui.results import Results, SavedFiles
 from webui.sampling.catalog import default_catalog
 from webui.settings import Settings, SettingsStore, overridden
+from webui.studio import Studio
 
 OWNER_LOCAL = "local"
 """The one owner while no passwords are set: every device sees the same jobs and drafts."""
 JOB_KIND = "pictures"
 STOP_SECONDS = 20.0
+PICTURE_ID = re.compile(r'"([0-9a-f]{64})"')
+IMPORT_SECONDS = 20.0
+"""That an extension's import may take."""
 
 
 class Services:
@@ -93,6 +102,14 @@ class Services:
         archive = Archive(paths.work, paths.outputs, paths.results)
         self.results = Results(self.queue, archive, paths.log_images)
         self._sampling = default_catalog()
+        self.extensions = Extensions(
+            paths.extensions,
+            ExtensionState.read(paths.extension_state),
+            paths.cache / "extensions" / MARKER,
+            safe_mode=flags.safe_mode,
+            disabled=flags.disabled_extensions,
+            seconds=IMPORT_SECONDS,
+        )
         self._index = FileIndex(paths.index)
         self._catalog = Catalog(_checkpoint_folders(flags, paths), self._index)
         self._policy = device_policy(flags.device, flags.dtype, flags.vae_dtype)
@@ -107,12 +124,23 @@ class Services:
         self.library = Library(self._catalog, paths.models, self._index, flags.model_dirs)
         self._hashing = HashWorker(self.library)
         self._is_hashing = False
+        shelf = Shelf(paths.models, device_policy(flags.device, flags.dtype, flags.vae_dtype))
         workshop = Workshop(self._sampling, ConditioningCache(), UPSCALERS)
         self._networks = NetworkStock(
             network_shelf(self.library),
             vae_rules(self.library, _checkpoint_folders(flags, paths), flags.vae_path),
         )
-        self._studio = Studio(self._selection, workshop, self.pictures, archive, self._networks)
+        self._studio = Studio(
+            self._selection,
+            workshop,
+            self.pictures,
+            archive,
+            self._networks,
+            self.extensions,
+            shelf,
+        )
+        self.extensions.subscribe(self._extensions_changed)
+        self.extensions.load()
         self._worker = Worker(self.queue, self._run)
         self._random = random.SystemRandom()
         self.settings.subscribe(self._settings_changed)
@@ -139,6 +167,7 @@ class Services:
         self._selection.close(STOP_SECONDS)
         if self._is_hashing:
             self._hashing.stop()
+        self.extensions.close()
         self.queue.close()
         self._index.close()
 
@@ -154,7 +183,8 @@ class Services:
 
     def upscalers(self) -> list[str]:
         """Pixel upscalers."""
-        return list(UPSCALERS)
+        more = self.extensions.offers.upscalers.values()
+        return [*UPSCALERS, *(kind.label for kind in more)]
 
     def latent_upscalers(self) -> list[str]:
         """Latent upscalers, for the hires pass."""
@@ -293,6 +323,7 @@ class Services:
         model = self._selection.describe(file)
         check_memory(resolved, model, self._policy, device_bytes(self._policy.device))
         check_prompts(resolved, settings)
+        units_of(resolved, self.extensions.offers.units)
         return resolved
 
     def _run(self, job: JobHandle) -> str:
@@ -373,10 +404,20 @@ class Services:
         if old.sd_checkpoints_limit != new.sd_checkpoints_limit:
             self._cache.set_limit(new.sd_checkpoints_limit)
 
+    def _extensions_changed(self) -> None:
+        offers = self.extensions.offers
+        self._sampling = default_catalog().extended(
+            offers.samplers.values(), offers.schedules.values()
+        )
+        workshop = replace(self._studio.workshop, sampling=self._sampling)
+        self._studio = replace(self._studio, workshop=workshop)
+
     def _needed_pictures(self) -> set[str]:
         needed: set[str] = set()
         for payload in self.queue.payloads(JOB_KIND):
-            init = from_json(payload).init
+            request = from_json(payload)
+            needed.update(PICTURE_ID.findall(payload) if request.units else ())
+            init = request.init
             if init is not None:
                 needed.update(init.images)
                 if init.inpaint is not None:

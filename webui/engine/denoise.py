@@ -15,6 +15,7 @@ from webui.engine.conditioning import (
     pad_by_empty,
     pad_by_last,
 )
+from webui.engine.hooks import Pass, PassHooks, Step, with_residuals
 from webui.families.base import EncodeOptions, LoadedModel, PromptEmbeds
 from webui.sampling.denoiser import Parameterization, Space
 from webui.sampling.guidance import UncondPolicy, combine_guidance, combine_without_uncond
@@ -37,11 +38,14 @@ class Interventions:
         blend: puts the kept part of a first picture back; None without a mask.
         image_conditioning: [B, k, h, w] further input channels; None for usual checkpoints.
         takeover: asked before each call until the refiner takes over; None without one.
+        hooks, pass_: of extensions; both None where nobody wants to be called.
     """
 
     blend: MaskBlend | None = None
     image_conditioning: Tensor | None = None
     takeover: Takeover | None = None
+    hooks: PassHooks | None = None
+    pass_: Pass | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,9 @@ class GuidedDenoiser:
         self._blend = also.blend
         self._image_conditioning = also.image_conditioning
         self._takeover = also.takeover
+        self._hooks = also.hooks
+        self._pass = also.pass_
+        self._step: Step | None = None
         self._embeds: dict[tuple[int, ...], _Embeds] = {}
         self.calls = 0
         self.notes: dict[str, object] = {}
@@ -120,17 +127,56 @@ class GuidedDenoiser:
         self._hand_over(level)
         if self._blend is not None and self._space == "timestep":
             x = self._blend(x, level)
-        weights = self._conditioning.weights
+        self._step = self._new_step(x, level)
         prompts, negative = self._branches(x, level)
-        if negative is None:
-            guided = combine_without_uncond(prompts.unbind(), weights)
-        else:
-            scale = self._guidance.cfg_scale
-            guided = combine_guidance(prompts.unbind(), weights, negative, scale)
+        guided, prompts, negative = self._guided(prompts, negative)
         if self._blend is not None and self._space == "sigma":
-            guided = self._blend(guided, level)
+            guided = self._after_blend(self._blend(guided, level))
         self.calls += 1
         return guided, prompts[0] if negative is None else negative
+
+    def _new_step(self, x: Tensor, level: Tensor) -> Step | None:
+        if self._hooks is None or self._pass is None:
+            return None
+        return Step(
+            pass_=self._pass,
+            call=self.calls,
+            total_calls=self._total_calls,
+            level=level,
+            x=x,
+            weights=self._conditioning.weights,
+            cfg_scale=self._guidance.cfg_scale,
+        )
+
+    def _combined(self, prompts: Tensor, negative: Tensor | None, scale: float) -> Tensor:
+        weights = self._conditioning.weights
+        if negative is None:
+            return combine_without_uncond(prompts.unbind(), weights)
+        return combine_guidance(prompts.unbind(), weights, negative, scale)
+
+    def _guided(
+        self, prompts: Tensor, negative: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The combination, and the branches as hooks left them."""
+        step, hooks = self._step, self._hooks
+        if step is None or hooks is None:
+            return self._combined(prompts, negative, self._guidance.cfg_scale), prompts, negative
+        step.predictions, step.uncond = prompts, negative
+        hooks.denoiser_output(step)
+        prompts, negative = step.predictions, step.uncond
+        hooks.guidance(step)
+        if step.guided is None:
+            step.guided = self._combined(prompts, negative, step.cfg_scale)
+        hooks.after_guidance(step)
+        return step.guided, prompts, negative
+
+    def _after_blend(self, guided: Tensor) -> Tensor:
+        step, hooks = self._step, self._hooks
+        if step is None or hooks is None:
+            return guided
+        step.guided = guided
+        hooks.mask_blend(step)
+        return step.guided
 
     @property
     def model(self) -> LoadedModel:
@@ -181,8 +227,23 @@ class GuidedDenoiser:
     ) -> Tensor:
         branches = cross.shape[0] // x_in.shape[0]
         repeated = x_in.repeat(branches, 1, 1, 1)
-        output = self._model.predict(repeated, timestep.expand(len(repeated)), cross, pooled)
+        times = timestep.expand(len(repeated))
+        if self._step is None or self._hooks is None:
+            output = self._model.predict(repeated, times, cross, pooled)
+        else:
+            output = self._predict_hooked(self._step, self._hooks, (repeated, times, cross, pooled))
         return output.view(branches, x_in.shape[0], *output.shape[1:])
+
+    def _predict_hooked(
+        self, step: Step, hooks: PassHooks, inputs: tuple[Tensor, Tensor, Tensor, Tensor | None]
+    ) -> Tensor:
+        step.x_in, step.timestep, step.prompt_embeds, step.pooled_prompt_embeds = inputs
+        step.down_residuals = step.mid_residual = None
+        hooks.denoiser_input(step)
+        with with_residuals(self._model.networks["unet"], step):
+            return self._model.predict(
+                step.x_in, step.timestep, step.prompt_embeds, step.pooled_prompt_embeds
+            )
 
     def _embeds_at(self, batch_size: int) -> _Embeds:
         conditioning = self._conditioning

@@ -129,7 +129,7 @@ class _Run:
 
     def _finished(self, start: Start, walked: Walked) -> Outcome:
         latents, soft = start.end(walked.latents)
-        images = decode(walked.model, latents)
+        images = self._decoded(walked.model, latents)
         pictures = [
             finish(image, start, i, self.task, soft[i] if soft else None)
             for i, image in enumerate(images)
@@ -197,7 +197,12 @@ class _Run:
         return replace(second, embeddings=walked.embeddings)
 
     def _images(self, walked: Walked) -> list[Image.Image]:
-        return decode(walked.model, walked.latents)
+        return self._decoded(walked.model, walked.latents)
+
+    def _decoded(self, model: LoadedModel, latents: torch.Tensor) -> list[Image.Image]:
+        images = decode(model, latents)
+        hooks = self.task.hooks
+        return images if hooks is None else hooks.decoded(images)
 
     def _outcome(
         self, pictures: list[Picture], walked: Walked, warnings: tuple[str, ...] = ()

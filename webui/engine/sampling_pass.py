@@ -11,6 +11,7 @@ from torch import Tensor
 
 from webui.engine.conditioning import Conditioning, Timeline, encode
 from webui.engine.denoise import GuidedDenoiser, Interventions, MaskBlend, Takeover
+from webui.engine.hooks import Pass
 from webui.engine.options import encode_options, guidance_options, sampler_numbers
 from webui.engine.task import Task, Watch, Workshop
 from webui.engine.token_merging import merging
@@ -38,6 +39,7 @@ class Walk:
         number, count: of this pass among the task's.
         refines: the task's refiner may take over in this pass.
         merging: share of the tokens that self-attention merges.
+        pass_: what extensions are shown of it; None: nobody wants to see it.
     """
 
     width: int
@@ -51,6 +53,7 @@ class Walk:
     count: int = 1
     refines: bool = True
     merging: float = 0.0
+    pass_: Pass | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,34 @@ def walk_through(
         blend: puts the kept part of a first picture back, at each step.
     Raises: Skipped: the user gave the batch up. (Stopped jobs return what there is.)
     """
+    hooks = task.hooks
+    if hooks is None:
+        return _sampled(
+            walk, task, model, workshop, watch, latents=latents, noise=noise, blend=blend
+        )
+    pass_ = _pass_of(walk, latents)
+    hooks.initial_noise(pass_)
+    hooks.sampling_begin(pass_)
+    walk, latents = replace(walk, pass_=pass_), pass_.latents
+    walked = _sampled(walk, task, model, workshop, watch, latents=latents, noise=noise, blend=blend)
+    if not walked.is_complete:
+        return walked
+    pass_.latents = walked.latents
+    hooks.sampling_end(pass_)
+    return replace(walked, latents=pass_.latents)
+
+
+def _sampled(
+    walk: Walk,
+    task: Task,
+    model: LoadedModel,
+    workshop: Workshop,
+    watch: Watch,
+    *,
+    latents: Tensor,
+    noise: ImageNoise,
+    blend: MaskBlend | None,
+) -> Walked:
     sampler, trajectory = walk.choice.sampler, walk.trajectory
     guidance = guidance_options(task.request, task.settings)
     told = conditioning(walk, task, model, workshop)
@@ -164,7 +195,12 @@ def walk_through(
         replace(guidance, cfg_scale=guidance.cfg_scale * sampler.cfg_scale_factor),
         space=sampler.space,
         total_calls=sampler.model_calls(trajectory.steps),
-        also=Interventions(blend=blend, takeover=_takeover(walk, task, workshop, patches)),
+        also=Interventions(
+            blend=blend,
+            takeover=_takeover(walk, task, workshop, patches),
+            hooks=task.hooks,
+            pass_=walk.pass_,
+        ),
     )
     watch.enter_pass(walk.number, walk.count)
     latest = latents
@@ -188,6 +224,16 @@ def walk_through(
     except Interrupted:
         return Walked(latest, False, denoiser.notes, denoiser.model, told.embeddings)
     return Walked(latents, True, denoiser.notes, denoiser.model, told.embeddings)
+
+
+def _pass_of(walk: Walk, latents: Tensor) -> Pass:
+    return Pass(
+        number=walk.number,
+        width=walk.width,
+        height=walk.height,
+        steps=walk.trajectory.steps,
+        latents=latents,
+    )
 
 
 def _takeover(walk: Walk, task: Task, workshop: Workshop, patches: ExitStack) -> Takeover | None:

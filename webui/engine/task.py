@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from webui.engine.conditioning import ConditioningCache
+from webui.engine.hooks import PassHooks
 from webui.engine.preview import PreviewColors
 from webui.engine.refiner import RefinerPlan
 from webui.families.base import LoadedModel
@@ -58,6 +59,7 @@ class Task:
         model_key: equal for two tasks only if the text encoder holds the same weights.
         embeddings: names in prompts that stand for vectors, for a model as it is now.
         enter_hires: puts the second pass's extra networks on the model; returns its `model_key`.
+        hooks: of extensions; None: nobody wants to be called.
     """
 
     request: GenerationRequest
@@ -70,6 +72,7 @@ class Task:
     refiner: RefinerPlan | None = None
     embeddings: Callable[[LoadedModel], Embeddings] = no_embeddings
     enter_hires: Callable[[LoadedModel], Hashable] | None = None
+    hooks: PassHooks | None = None
 
 
 class Watch(Protocol):
