@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tools.bench import catalog, start, txt2img
+from tools.bench import catalog, lora, start, txt2img
 
-BENCHES = {"txt2img": txt2img.main, "start": start.main, "catalog": catalog.main}
+BENCHES = {"txt2img": txt2img.main, "start": start.main, "catalog": catalog.main, "lora": lora.main}
 
 
 def main() -> int:

@@ -12,10 +12,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from starlette.testclient import TestClient
 from torch import Tensor
 
 from tests.tiny.services.conftest import Studio
 from tools.parity import network_folders
+from webui.api.app import create_app
 from webui.errors import InvalidRequest
 from webui.flags import Flags
 from webui.jobs.job import EventType
@@ -32,6 +34,7 @@ SMALL = GenerationRequest(
     sampler="Euler",
     seed=Seed(seed=7, subseed=70),
 )
+GOLDEN = Path(__file__).parents[2] / "golden" / "api"
 Make = Callable[..., tuple[str, list[str], bytes]]
 
 
@@ -221,6 +224,42 @@ def test_another_checkpoint_over_the_same_networks_is_clean(make: Make) -> None:
     own = make()
     make("<lora:loralin:1>", checkpoint="tinyB.safetensors")
     assert make()[2] == own[2]
+
+
+def test_a_file_that_was_written_anew_is_read_anew(studio: Studio, make: Make) -> None:
+    path = studio.services.paths.models / "Lora" / "fresh.safetensors"
+    whole = load_file(path.with_name("mid.safetensors"))
+    save_file(whole, path)
+    first = make("<lora:fresh:1>")
+    save_file({key: value * 2 for key, value in whole.items()}, path)
+    second = make("<lora:fresh:1>")
+    assert first[2] != second[2]
+    assert first[0] != second[0]
+
+
+def test_lists_are_a1111s(studio: Studio) -> None:
+    client = TestClient(create_app(studio.services), base_url="http://127.0.0.1:7860")
+    loras = {one["name"]: one for one in client.get("/sdapi/v1/loras").json()}
+    assert loras["mid"]["alias"] == "middle"
+    assert loras["loralin"]["metadata"]["ss_base_model_version"] == "sd_v1"
+    assert loras["text"] == {
+        "name": "text",
+        "alias": "text",
+        "path": str(studio.services.paths.models / "Lora" / "text.safetensors"),
+        "metadata": {},
+    }
+    embeddings = json.loads((GOLDEN / "embeddings.json").read_text())
+    assert client.get("/sdapi/v1/embeddings").json() == embeddings
+    (vae,) = client.get("/sdapi/v1/sd-vae").json()
+    assert vae["model_name"] == "vaeB.safetensors"
+    assert vae["filename"].endswith("vae/vaeB.safetensors")
+    folder = studio.services.paths.models / "hypernetworks"
+    folder.mkdir()
+    (folder / "h.pt").write_bytes(b"")
+    assert client.post("/sdapi/v1/refresh-loras").status_code == 200
+    assert client.get("/sdapi/v1/hypernetworks").json() == [
+        {"name": "h", "path": str(folder / "h.pt")}
+    ]
 
 
 def test_pasting_finds_a_lora_by_its_hash(studio: Studio) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from webui.errors import UnsupportedModel
@@ -27,10 +28,13 @@ class EmbeddingShelf:
 
     Args:
         files: of all formats; a file that cannot be read is left out.
+        folders: looked through again when one of them has changed.
     """
 
-    def __init__(self, files: NetworkFiles) -> None:
+    def __init__(self, files: NetworkFiles, folders: Sequence[Path] = ()) -> None:
         self._files = files
+        self._folders = folders
+        self._seen: list[int] = []
         self._lock = threading.Lock()
         self._read: dict[FileVersion, Embedding | str | None] = {}
 
@@ -54,6 +58,10 @@ class EmbeddingShelf:
 
     def _all(self) -> list[Embedding]:
         with self._lock:
+            now = [_changed_at(folder) for folder in self._folders]
+            if now != self._seen:
+                self._files.refresh()
+                self._seen = now
             versions = [file.version for file in self._files.files()]
             self._read = {version: self._embedding(version) for version in versions}
             return [one for one in self._read.values() if isinstance(one, Embedding)]
@@ -65,3 +73,11 @@ class EmbeddingShelf:
             return read_embedding(version.path)
         except UnsupportedModel as error:
             return str(error)
+
+
+def _changed_at(folder: Path) -> int:
+    """When a folder's list of files last changed, nanoseconds; 0 if there is no folder."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from webui.model_manager.catalog import natural_key
 from webui.model_manager.index import FileVersion
 from webui.model_manager.kinds import ModelKind
-from webui.model_manager.scan import Scan
+from webui.model_manager.scan import Scan, version_of
 
 FindFiles = Callable[[], Iterable[FileVersion]]
 """Looks for files; the catalogue of all models can stand in for the folders' walk."""
@@ -66,13 +66,13 @@ class NetworkFiles:
             self._known()
 
     def find(self, name: str) -> NetworkFile | None:
-        """Return the file that a prompt means, looking again for new files if there is none.
+        """Return the file that a prompt means, as it is now; looks for new files if there is none.
 
         A name without its suffix wins over an alias; an alias of two files is none.
         """
         with self._lock:
             found = self._lookup(name)
-            if found is None:
+            if found is None or not _is_current(found):
                 self._files = None
                 self._known()
                 found = self._lookup(name)
@@ -119,6 +119,13 @@ class NetworkFiles:
                 aliases[file.name] = aliases[alias] = file
             self._by_alias, self._ambiguous = aliases, frozenset(ambiguous)
         return self._by_alias
+
+
+def _is_current(file: NetworkFile) -> bool:
+    try:
+        return version_of(file.path) == file.version
+    except OSError:
+        return False
 
 
 def folder_scan(folders: Sequence[Path], kind: ModelKind) -> FindFiles:

@@ -23,9 +23,8 @@ def network_shelf(library: Library) -> NetworkShelf:
     def files(kind: ModelKind, alias_of: AliasOf | None = None) -> NetworkFiles:
         return NetworkFiles(folder_scan(library.folders(kind), kind), alias_of)
 
-    return NetworkShelf(
-        files(LORA, lora_alias), files(HYPERNETWORK), EmbeddingShelf(files(EMBEDDING))
-    )
+    embeddings = EmbeddingShelf(files(EMBEDDING), library.folders(EMBEDDING))
+    return NetworkShelf(files(LORA, lora_alias), files(HYPERNETWORK), embeddings)
 
 
 def lora_alias(file: NetworkFile) -> str:
