@@ -60,9 +60,9 @@ def services(
         shutil.copy(file, folder)
     threads = torch.get_num_threads()
     flags = Flags(device="cpu", dtype="float32", threads=1, browser=False)
+    _import_networks()
     built = build(flags, make_paths(root / "data", root / "models"))
     built.select_checkpoint("tinyA.safetensors")
-    _import_networks()
     built.start()
     while built.model_status().state == "loading":
         time.sleep(0.02)
