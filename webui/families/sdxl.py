@@ -319,7 +319,9 @@ class SDXLModel(_SizedModel):
         size = self._size(options)
         sides = (size.height, size.width)
         numbers = (*sides, size.crop_top, size.crop_left, *sides)
-        return self._told(texts, options, big_g._replace(cross=both), numbers)
+        names = (*big_g.embeddings, *clip_l.embeddings)
+        together = big_g._replace(cross=both, embeddings=names)
+        return self._told(texts, options, together, numbers)
 
 
 class RefinerModel(_SizedModel):

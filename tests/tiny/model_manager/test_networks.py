@@ -160,6 +160,9 @@ def test_a_failure_half_way_restores_everything(model: LoadedModel, tmp_path: Pa
         def add_to(self, *_: object) -> None:
             raise torch.OutOfMemoryError("no memory left")
 
+        def factors(self, *_: object) -> None:
+            """It is no product."""
+
     save_file({f"{TO_Q}.weight": torch.ones(64)}, tmp_path / "a.safetensors")
     before, weights = snapshot(model), WeightPatcher()
     names = layer_names(model.networks, model.family_id)

@@ -45,11 +45,6 @@ class Change:
             return 1.0
         return float(self.parts["alpha"]) / max(rank, 1)
 
-    @property
-    def is_low_rank(self) -> bool:
-        """Whether the change is one product of matrices and nothing else."""
-        return self.kind.name == "LoRA" and self._beside.isdisjoint(self.parts)
-
     _beside = frozenset({"lora_mid.weight", "bias", "dora_scale", "lora_magnitude_vector"})
 
     def add_to(self, weight: Tensor, multiplier: float, rank: int | None) -> None:
@@ -60,17 +55,22 @@ class Change:
             rank: use only so many ranks; None: all.
         Raises: ValueError, RuntimeError: the shapes do not fit; the weight is as it was.
         """
-        if self.is_low_rank and weight.numel() == self._product_size:
-            up = self.parts["lora_up.weight"].flatten(1)[:, :rank].to(weight)
-            down = self.parts["lora_down.weight"].flatten(1)[:rank].to(weight)
-            weight.view(len(weight), -1).addmm_(up, down, alpha=self.scale * multiplier)
-        else:
-            weight.add_(self.change(weight, rank), alpha=multiplier)
+        weight.add_(self.change(weight, rank), alpha=multiplier)
 
-    @property
-    def _product_size(self) -> int:
-        up, down = self.parts["lora_up.weight"], self.parts["lora_down.weight"]
-        return len(up) * down[0].numel() if len(down) else 0
+    def factors(self, shape: torch.Size, rank: int | None) -> tuple[Tensor, Tensor] | None:
+        """Return the change of a weight as two factors [o, r] and [r, i...], if it is that.
+
+        They are in the file's formats; the scale is not in them. None: use `add_to`.
+        """
+        if self.kind.name != "LoRA" or not self._beside.isdisjoint(self.parts):
+            return None
+        up = self.parts["lora_up.weight"].flatten(1)[:, :rank]
+        down = self.parts["lora_down.weight"].flatten(1)[:rank]
+        fits = up.shape[1] == len(down) and (len(up), down.shape[1]) == (
+            shape[0],
+            shape[1:].numel(),
+        )
+        return (up, down) if fits else None
 
     def change(self, weight: Tensor, rank: int | None = None) -> Tensor:
         """Return the change of a weight, of its shape, before the multiplier."""

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from webui.model_manager.networks.lora import Change
 from webui.model_manager.networks.naming import Layer
 
+BLOCK_VALUES = 512 * 1024
+"""Smaller blocks cost more in calls than they save in memory traffic."""
+
 
 class Addition(NamedTuple):
     """A change and how much of it.
@@ -87,6 +90,10 @@ class WeightPatcher:
         self, weight: nn.Parameter, additions: Sequence[Addition], errors: Counter[str]
     ) -> None:
         base = self._based(weight)
+        factors = _joint_factors(weight, additions)
+        if factors is not None:
+            self._set_product(weight, base, *factors)
+            return
         in_place = weight.dtype == torch.float32 and weight.is_contiguous()
         if in_place:
             changed = weight.detach().copy_(base)
@@ -101,6 +108,27 @@ class WeightPatcher:
                 errors[one.network] += 1
         if not in_place:
             weight.copy_(changed)
+
+    def _set_product(self, weight: Tensor, base: Tensor, up: Tensor, down: Tensor) -> None:
+        """Set weight = base + up @ down, some rows at a time, so that they stay in the cache.
+
+        Args:
+            weight, base: contiguous, of any floating dtype; bfloat16 is multiplied as it is, with
+                sums in float32, others in float32.
+            up, down: float32, [o, r] and [r, i].
+        """
+        rows, old, columns = weight.detach().flatten(1), base.flatten(1), down.shape[1]
+        direct = weight.dtype in (torch.float32, torch.bfloat16)
+        if direct:
+            up, down = up.to(weight.dtype), down.to(weight.dtype)
+        at_once = max(1, BLOCK_VALUES // columns)
+        for first in range(0, len(rows), at_once):
+            some = rows[first : first + at_once]
+            wide = some if direct else torch.empty_like(some, dtype=torch.float32)
+            wide.copy_(old[first : first + at_once])
+            wide.addmm_(up[first : first + at_once], down)
+            if wide is not some:
+                some.copy_(wide)
 
     def _set_bias(
         self, module: nn.Module, additions: Sequence[Addition], errors: Counter[str]
@@ -132,3 +160,19 @@ class WeightPatcher:
         for module in self._added_biases:
             del module.__dict__["bias"]
         self._added_biases.clear()
+
+
+def _joint_factors(weight: Tensor, additions: Sequence[Addition]) -> tuple[Tensor, Tensor] | None:
+    """Return changes that are all low-rank as one product, float32, scales and all; else None."""
+    if not weight.is_contiguous() or weight.dim() < 2:
+        return None
+    ups, downs = [], []
+    for one in additions:
+        factors = one.change.factors(weight.shape, one.rank)
+        if factors is None:
+            return None
+        up, down = factors
+        scale = one.change.scale * one.multiplier
+        ups.append(up.to(weight.device, torch.float32) * scale)
+        downs.append(down.to(weight.device, torch.float32))
+    return torch.cat(ups, dim=1), torch.cat(downs)
