@@ -27,7 +27,8 @@ def client(tiny_checkpoints: Path, tiny_networks: Path) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def families(family_checkpoints: Path) -> Iterator[TestClient]:
-    with easel(family_checkpoints, GOLDEN / "styles.csv", first="xlA") as running:
+    networks = GOLDEN / "family_networks"
+    with easel(family_checkpoints, GOLDEN / "styles.csv", networks, first="xlA") as running:
         yield running
 
 
