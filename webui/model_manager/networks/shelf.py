@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from webui.model_manager.networks.patcher import Addition, WeightPatcher
 from webui.model_manager.networks.vae import VaeSwap
 from webui.prompt.extra_networks import LoraArguments
 
+KnownHashes = Callable[[], Mapping[FileVersion, str]]
 KEPT_FILES = 2
 """LoRA files that stay in memory beside those in use, so that two passes can take turns."""
 
@@ -86,11 +87,17 @@ class NetworkShelf:
     Args:
         loras, hypernetworks: by name.
         embeddings: read by themselves.
+        known_hashes: of LoRA files, as far as they were computed behind the page.
     """
 
     def __init__(
-        self, loras: NetworkFiles, hypernetworks: NetworkFiles, embeddings: EmbeddingShelf
+        self,
+        loras: NetworkFiles,
+        hypernetworks: NetworkFiles,
+        embeddings: EmbeddingShelf,
+        known_hashes: KnownHashes = dict,
     ) -> None:
+        self._known_hashes = known_hashes
         self.loras = loras
         self.hypernetworks = hypernetworks
         self.embeddings = embeddings
@@ -140,9 +147,13 @@ class NetworkShelf:
         return "" if file is None else self._hash_of(file)
 
     def lora_of_hash(self, short_hash: str) -> str | None:
-        """Return the name of the LoRA with this hash here, None if there is none."""
+        """Return the name of the LoRA with this hash here, None if none is known to have it.
+
+        Nothing is hashed for the question: files whose hashes are not known yet are passed over.
+        """
+        known = {**self._known_hashes(), **self._hashes}
         for file in self.loras.files():
-            if self._hash_of(file) == short_hash:
+            if known.get(file.version, "")[:NETWORK_HASH_DIGITS] == short_hash:
                 alias = self.loras.alias(file)
                 return file.name if self.loras.is_ambiguous(alias) else alias
         return None
@@ -152,6 +163,7 @@ class NetworkShelf:
             noted = read_notes(file.path).get("sshs_model_hash")
             try:
                 full = noted if isinstance(noted, str) and noted else None
+                full = full or self._known_hashes().get(file.version)
                 self._hashes[file.version] = full or network_hash(file.path, without_header=True)
             except OSError:
                 return ""

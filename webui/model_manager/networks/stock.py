@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from webui.errors import StorageError
+from webui.model_manager.index import FileVersion
 from webui.model_manager.kinds import EMBEDDING, HYPERNETWORK, LORA, VAE, ModelKind
 from webui.model_manager.library import Library
 from webui.model_manager.loader import open_checkpoint
@@ -23,8 +24,12 @@ def network_shelf(library: Library) -> NetworkShelf:
     def files(kind: ModelKind, alias_of: AliasOf | None = None) -> NetworkFiles:
         return NetworkFiles(folder_scan(library.folders(kind), kind), alias_of)
 
+    def known_hashes() -> dict[FileVersion, str]:
+        known = library.catalog(LORA.id).files()
+        return {file.version: file.hashes.addnet for file in known if file.hashes}
+
     embeddings = EmbeddingShelf(files(EMBEDDING), library.folders(EMBEDDING))
-    return NetworkShelf(files(LORA, lora_alias), files(HYPERNETWORK), embeddings)
+    return NetworkShelf(files(LORA, lora_alias), files(HYPERNETWORK), embeddings, known_hashes)
 
 
 def lora_alias(file: NetworkFile) -> str:
