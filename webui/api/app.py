@@ -18,6 +18,7 @@ from webui.api.own_files import OwnFiles
 from webui.api.problems import install_handlers
 from webui.api.routes import (
     account,
+    extensions,
     generate,
     jobs,
     jobs_v1,
@@ -42,6 +43,7 @@ ROUTERS = (
     progress.router,
     options.router,
     lists.router,
+    extensions.router,
     models.router,
     merge.router,
     model_files.router,

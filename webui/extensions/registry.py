@@ -121,7 +121,8 @@ class Extensions:
     # Life.
 
     def load(self) -> None:
-        """Load all that are installed; the broken ones are listed with the reason."""
+        """Look for what is installed and load it; broken ones are listed with the reason."""
+        self.close()
         self._quarantine_the_one_that_crashed()
         self._records = {record.id: record for record in self._found()}
         for name in _order(self._records):

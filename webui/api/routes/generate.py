@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import string
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -16,6 +17,7 @@ from webui.api.convert import Converted, to_request
 from webui.api.dependencies import Asker, TheServices
 from webui.api.given import reader
 from webui.api.schemas import GenerationAnswer, GenerationBody, Img2ImgBody, Txt2ImgBody
+from webui.api.units import split_units
 from webui.errors import WebUIError
 from webui.images.codec import to_base64
 from webui.jobs.job import EventType, Job, JobState
@@ -50,7 +52,14 @@ async def _generate(body: GenerationBody, services: Services, owner: str) -> Gen
 def _submit(body: GenerationBody, services: Services, owner: str) -> tuple[Job, Converted]:
     pasted = services.paste(body.infotext) if body.infotext else None
     read = reader(services.settings.current)
+    units, scripts = split_units(
+        body.alwayson_scripts,
+        services.extensions.offers.units,
+        lambda text: services.pictures.put(read(text)),
+    )
+    body = body.model_copy(update={"alwayson_scripts": scripts})
     converted = to_request(body, services.pictures.put, pasted, read)
+    converted = replace(converted, request=replace(converted.request, units=units))
     if not body.override_settings_restore_afterwards:
         services.settings.update(converted.request.overrides)
     name = body.force_task_id or _task_name(body)

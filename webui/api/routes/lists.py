@@ -109,7 +109,6 @@ def hypernetworks(services: TheServices) -> list[dict[str, str]]:
 
 @router.get("/face-restorers")
 @router.get("/realesrgan-models")
-@router.get("/extensions")
 def nothing_to_choose() -> list[dict[str, Any]]:
     """Kinds of files and add-ons that Easel cannot use: there are none to choose from."""
     return []
