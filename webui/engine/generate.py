@@ -28,6 +28,10 @@ from webui.sampling.catalog import Choice
 from webui.sampling.planning import plan_img2img, plan_txt2img
 from webui.sampling.trajectory import Trajectory
 
+HIRES_CHECKPOINT = (
+    "The second pass ran with the first pass's checkpoint: a hires checkpoint of its own is not"
+    " supported yet."
+)
 REFINED = "refined"
 """Key of the note that the refiner took over."""
 EMBEDDINGS = "embeddings"
@@ -86,7 +90,8 @@ class _Run:
             Picture(image, before_hires=before[i] if before else None)
             for i, image in enumerate(images)
         ]
-        return self._outcome(pictures, walked)
+        warnings = (HIRES_CHECKPOINT,) if request.hires.checkpoint else ()
+        return self._outcome(pictures, walked, warnings)
 
     def from_pictures(self) -> Outcome:
         """img2img and inpainting."""

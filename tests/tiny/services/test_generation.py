@@ -180,6 +180,17 @@ def test_hires_pass_makes_the_larger_picture(open_studio: Open, upscaler: str) -
     assert "Hires upscale: 1.5, Hires steps: 2" in str(unit.facts["infotext"])
 
 
+def test_a_hires_checkpoint_of_its_own_is_left_out_with_a_warning(open_studio: Open) -> None:
+    studio = open_studio()
+    hires = Hires(scale=1.5, steps=1, checkpoint="tinyB.safetensors")
+    job = studio.services.submit(replace(SMALL, hires=hires), OWNER_LOCAL)
+    warnings = [e.data["text"] for e in studio.follow(job) if e.type is EventType.WARNING]
+    assert len(warnings) == 1
+    assert "hires checkpoint" in str(warnings[0])
+    (unit,) = studio.units(job)
+    assert "Hires checkpoint" not in str(unit.facts["infotext"])
+
+
 BAD: list[tuple[dict[str, object], type[Exception], str]] = [
     ({"width": 100}, InvalidRequest, "multiple of 8"),
     ({"steps": 0}, InvalidRequest, "at least 1"),
