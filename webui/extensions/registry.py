@@ -30,6 +30,7 @@ from webui.extensions.manifest import (
 )
 from webui.extensions.parts import Captioner, FaceRestorer, Preprocessor, Unit, Upscaler
 from webui.extensions.state import ExtensionState
+from webui.sampling.catalog import default_catalog
 from webui.sampling.sampler import Sampler
 from webui.sampling.sigmas import Schedule
 
@@ -286,6 +287,22 @@ class Extensions:
                         raise ExtensionError(
                             extension, f"'{_name(one)}' in '{hook}' exists already."
                         )
+        self._check_names(extension)
+
+    def _check_names(self, extension: str) -> None:
+        """Raise ExtensionError if a sampler or schedule bears a name that is taken."""
+        rows: dict[str, list[Any]] = {
+            hook: [
+                row
+                for owner, result in self.each(hook, _ignore)
+                for row in _checked(owner, hook, result)
+            ]
+            for hook in ("samplers", "schedules")
+        }
+        try:
+            default_catalog().extended(rows["samplers"], rows["schedules"])
+        except ValueError as error:
+            raise ExtensionError(extension, str(error)) from None
 
     def _unload(self, extension: str) -> None:
         if self._plugins.has_plugin(extension):

@@ -33,6 +33,15 @@ license = "MIT"
 {more}
 """
 
+NAMESAKE = """
+def draw(denoiser, x, trajectory, **kwargs):
+    return x
+
+@hook
+def samplers():
+    return [Sampler("Euler", (), draw)]
+"""
+
 
 def install(data: Path, extension: str, code: str, *, api: str = ">=1,<2", more: str = "") -> None:
     folder = data / "extensions" / extension
@@ -67,6 +76,7 @@ def test_hostile_extensions_are_named_and_change_no_picture(
     install(data, "never-ends", "while True: pass")
     install(data, "unknown-hook", "@hook\ndef no_such_hook(): pass")
     install(data, "wrong-manifest", "", more="colour = 'red'")
+    install(data, "takes-a-name", NAMESAKE)
     for hook in OFFERS:
         install(data, f"offers-{hook.replace('_', '-')}", raising(hook))
     for hook in CALLED:
@@ -82,6 +92,7 @@ def test_hostile_extensions_are_named_and_change_no_picture(
     assert records["never-ends"].state == "quarantined"
     assert "no_such_hook" in reasons["unknown-hook"]
     assert "colour" in reasons["wrong-manifest"]
+    assert "already a sampler or schedule named Euler" in reasons["takes-a-name"]
     for hook in OFFERS:
         assert f"broken {hook}" in reasons[f"offers-{hook.replace('_', '-')}"]
     job = studio.services.submit(REQUEST, OWNER_LOCAL)
