@@ -22,6 +22,17 @@ SD1_RGB = (
 )
 """Rows: latent channels 1 to 4 and a constant; columns: red, green, blue. A1111's 'Approx cheap'
 for SD 1 and 2."""
+SDXL_RGB = (
+    (0.3448, 0.4168, 0.4395),
+    (-0.1953, -0.0290, 0.0250),
+    (0.1074, 0.0886, -0.0163),
+    (-0.3730, -0.2499, -0.2088),
+    (0.0, 0.0, 0.0),
+)
+"""The same for SDXL's VAE."""
+KNOWN_COLORS = {0.18215: SD1_RGB, 0.13025: SDXL_RGB}
+"""By the latents' scale, which tells the VAEs of SD 1 and 2 and of SDXL apart: their layers are the
+same."""
 SD_VAE_CHANNELS = (128, 256, 512, 512)
 SMALLEST_SIDE = 256
 _SAMPLE = 16
@@ -52,7 +63,8 @@ class PreviewColors:
 def _known_or_fitted(model: LoadedModel) -> Tensor:
     config = getattr(model.networks["vae"], "config", None)
     channels = tuple(getattr(config, "block_out_channels", ()))
-    return torch.tensor(SD1_RGB) if channels == SD_VAE_CHANNELS else fit(model)
+    known = KNOWN_COLORS.get(model.latent_scale)
+    return torch.tensor(known) if known and channels == SD_VAE_CHANNELS else fit(model)
 
 
 def fit(model: LoadedModel) -> Tensor:
