@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from webui.errors import InvalidRequest
+from webui.errors import InvalidRequest, StorageError
 
 MAX_BYTES = 4 * 1024 * 1024
 
@@ -31,17 +31,26 @@ class DraftStore:
     def put(self, owner: str, draft: dict[str, Any]) -> None:
         """Keep a draft.
 
-        Raises: InvalidRequest: it is larger than 4 MiB.
+        Raises:
+            InvalidRequest: it is larger than 4 MiB.
+            StorageError: it cannot be written; the draft before it stays.
         """
         text = json.dumps(draft, ensure_ascii=False)
         if len(text) > MAX_BYTES:
             raise InvalidRequest("draft", "What was typed is too long to be kept: at most 4 MiB.")
         file = self._file(owner)
         with self._lock:
-            self._folder.mkdir(parents=True, exist_ok=True)
             temporary = file.with_suffix(".tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(file)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(file)
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise StorageError(
+                    f"What was typed could not be kept ({error.strerror}). Make room on the disk,"
+                    " or check the folder's permissions."
+                ) from error
 
     def _file(self, owner: str) -> Path:
         return self._folder / f"{hashlib.sha256(owner.encode()).hexdigest()[:32]}.json"

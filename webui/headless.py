@@ -6,6 +6,7 @@ from pathlib import Path
 
 from webui.errors import InvalidRequest, StorageError, WebUIError
 from webui.flags import Flags, Generate
+from webui.image_files.save import write_atomically
 from webui.jobs.job import EventType, Job
 from webui.paths import Paths
 from webui.request import GenerationRequest, Saving, Seed
@@ -53,7 +54,7 @@ def generate(flags: Flags, wanted: Generate, paths: Paths) -> None:
         job = services.submit(request, OWNER_LOCAL)
         _follow(services, job)
         facts = services.queue.units(job.id, OWNER_LOCAL)[0].facts
-        _write(wanted.out, services.result_bytes(facts))
+        write_atomically(wanted.out.absolute(), services.result_bytes(facts))
         print(facts["infotext"])  # noqa: T201 - what the command is for
     finally:
         services.stop()
@@ -63,10 +64,3 @@ def _follow(services: Services, job: Job) -> None:
     for event in services.queue.subscribe(job.id, OWNER_LOCAL):
         if event.type is EventType.FAILED:
             raise WebUIError(str(event.data.get("error") or "The picture could not be made."))
-
-
-def _write(out: Path, content: bytes) -> None:
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise StorageError(f"{out} could not be written: {error.strerror}.") from error

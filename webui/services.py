@@ -317,7 +317,9 @@ class Services:
             save_samples=settings.samples_save,
         )
         if init is not None:
-            for picture in (*init.images, *((init.inpaint.mask,) if init.inpaint else ())):
+            inpaint = init.inpaint
+            masks = (inpaint.mask, inpaint.latent_mask) if inpaint else ()
+            for picture in (*init.images, *(mask for mask in masks if mask)):
                 self.pictures.open(picture)
         resolved = resolve(named, defaults, drawn)
         model = self._selection.describe(file)

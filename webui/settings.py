@@ -417,6 +417,8 @@ class SettingsStore:
                 os.fsync(out.fileno())
             temporary.replace(self._file)
         except OSError as error:
+            temporary.unlink(missing_ok=True)
             raise StorageError(
-                f"The settings could not be saved to {self._file.name}: {error.strerror}."
+                f"The settings could not be saved to {self._file.name} ({error.strerror}). Make"
+                " room on the disk, or check the folder's permissions."
             ) from error

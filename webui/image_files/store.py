@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from webui.errors import BadImage, StorageError
-from webui.images.codec import DEFAULT_LIMITS, Limits, decode, open_checked
+from webui.errors import BadImage
+from webui.image_files.save import storage_error, write_atomically
+from webui.images.codec import DEFAULT_LIMITS, Limits, decode, open_checked, upright_size
 
 _ID = re.compile(r"[0-9a-f]{64}")
 KEEP_SECONDS = 7 * 86400.0
@@ -48,14 +49,9 @@ class PictureStore:
                     file.touch()
                     return name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                temporary = file.with_suffix(".tmp")
-                temporary.write_bytes(content)
-                temporary.replace(file)
             except OSError as error:
-                raise StorageError(
-                    f"The picture could not be stored ({error.strerror}). "
-                    "Make room on the disk, or check the folder's permissions."
-                ) from error
+                raise storage_error(error, file.parent) from error
+            write_atomically(file, content)
         return name
 
     def read(self, picture: str) -> bytes:
@@ -78,12 +74,9 @@ class PictureStore:
     def size(self, picture: str) -> tuple[int, int]:
         """(width, height) of the upright picture, from its header where that suffices.
 
-        Raises: BadImage: no such picture.
+        Raises: BadImage: no such picture, or it is damaged.
         """
-        content = self.read(picture)
-        opened = open_checked(content, self._limits)
-        turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (opened.height, opened.width) if turned else opened.size
+        return upright_size(self.read(picture), self._limits)
 
     def forget(self, needed: Collection[str], keep_seconds: float = KEEP_SECONDS) -> None:
         """Delete pictures that no job needs and that nobody put for a while."""

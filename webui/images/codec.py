@@ -61,6 +61,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+_DAMAGED = "This picture is damaged: its pixels cannot be decoded. Save it anew, or choose another."
 
 
 def decode(content: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -75,7 +76,20 @@ def decode(content: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
         image.load()
         return upright(image)
     except _DECODER_ERRORS as error:
-        raise BadImage("This picture is damaged: its pixels cannot be decoded.") from error
+        raise BadImage(_DAMAGED) from error
+
+
+def upright_size(content: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """(width, height) that `decode` would give, from the header where that suffices.
+
+    Raises: BadImage: as `decode`.
+    """
+    image = open_checked(content, limits)
+    try:
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    except _DECODER_ERRORS as error:  # a PNG's exif may lie behind its pixels
+        raise BadImage(_DAMAGED) from error
+    return (image.height, image.width) if turned else image.size
 
 
 def open_checked(content: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -158,7 +172,7 @@ def _check_size(size: tuple[int, ...], limits: Limits) -> None:
     if width * height > limits.pixels or max(width, height) > limits.side:
         raise BadImage(
             f"This picture has {width} x {height} pixels; at most"
-            f" {limits.pixels / 1e6:.0f} million are read."
+            f" {limits.pixels / 1e6:.0f} million, {limits.side} a side, are read. Make it smaller."
         )
 
 
