@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -103,11 +103,12 @@ def split(image: Image.Image, grid: TileGrid) -> list[list[Image.Image]]:
     return [[image.crop((x, y, x + width, y + height)) for x in grid.xs] for y in grid.ys]
 
 
-def combine(grid: TileGrid, tiles: Sequence[Sequence[Image.Image]]) -> Image.Image:
+def combine(grid: TileGrid, tiles: Iterable[Iterable[Image.Image]]) -> Image.Image:
     """Put tiles together again, fading from one to the next over the grid's overlap.
 
     Args:
-        tiles: rows of pictures of the grid's tile size, as `split` gives them.
+        tiles: rows of pictures of the grid's tile size, as `split` gives them; asked for one
+            after the other.
     Returns: RGB, of the grid's size.
     """
     whole = Image.new("RGB", grid.size)

@@ -34,6 +34,8 @@ _SAFETENSORS_NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+_NESTED = ("state_dict", "params_ema", "params-ema", "params")
+"""Where state dicts lie; of two, the averaged one."""
 
 
 class _ModelCheckpoint:
@@ -56,7 +58,7 @@ class PickleFile:
 
     Args:
         path: the file. Only tensors and plain containers are made from it; the state dict may be
-            the whole file or lie under ``state_dict``.
+            the whole file or lie under ``state_dict``, or as upscalers have it (`_NESTED`).
     Raises:
         UnsupportedModel: if the file is damaged, holds no tensors, or names anything else to make.
     """
@@ -69,6 +71,11 @@ class PickleFile:
             name: TensorInfo(tuple(tensor.shape), _SAFETENSORS_NAMES[tensor.dtype])
             for name, tensor in self._tensors.items()
         }
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """All tensors, integers too, by name."""
+        return self._tensors
 
     def read_into(self, name: str, target: Tensor, first_row: int = 0) -> None:
         """See `TensorFile.read_into`."""
@@ -132,8 +139,10 @@ def _check_archive(path: Path) -> None:
 
 
 def _state_dict(path: Path, loaded: object) -> dict[str, Tensor]:
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
+    for key in _NESTED:
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+            break
     if not isinstance(loaded, dict):
         raise UnsupportedModel(f"{path.name} holds no model. Download it again.")
     tensors = {

@@ -1,0 +1,1 @@
+"""What is done to finished pictures: enlarge them, restore faces, cut, mirror."""
