@@ -169,9 +169,7 @@ def check(tensors: Mapping[str, Tensor]) -> None:
     whole = {key: value.float() for key, value in tensors.items()}
     model = ModelLoader().load_from_state_dict(whole)
     if not isinstance(model, ImageModelDescriptor):
-        raise ValueError(
-            "Spandrel does not know this network."
-        )
+        raise ValueError("Spandrel does not know this network.")
     with torch.inference_mode():
         grey = model(torch.full((1, 3, 16, 16), 0.5))
     if grey.shape != (1, 3, 64, 64) or not math.isclose(float(grey.mean()), 0.5, abs_tol=0.05):

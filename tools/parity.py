@@ -80,7 +80,7 @@ def easel(
     """A client of an Easel with its own data folder and A1111's settings at recording time.
 
     Args:
-        networks: has the folders lora, embeddings, hypernetworks and vae.
+        networks: has the folders lora, embeddings, hypernetworks, vae and upscalers.
         first: stem of the checkpoint that requests without one mean.
     """
     with tempfile.TemporaryDirectory() as data:
@@ -110,6 +110,7 @@ def network_folders(networks: Path) -> dict[str, tuple[Path, ...]]:
         "embedding": "embeddings",
         "hypernetwork": "hypernetworks",
         "vae": "vae",
+        "upscaler": "upscalers",
     }
     return {kind: (networks / name,) for kind, name in folders.items()}
 

@@ -16,6 +16,7 @@ from webui.image_files.infotext import split_infotext
 from webui.image_files.save import write_atomically
 from webui.jobs.job import Unit
 from webui.jobs.queue import JobQueue
+from webui.postprocess.request import EXTRAS_KIND
 from webui.request import GenerationRequest, from_json
 
 
@@ -67,7 +68,8 @@ class Results:
 
         Raises: JobNotFound, BadImage, StorageError.
         """
-        request = from_json(self._queue.get(job_id, owner).payload)
+        job = self._queue.get(job_id, owner)
+        request = None if job.kind == EXTRAS_KIND else from_json(job.payload)
         names = []
         for unit in self._units(job_id, indexes, owner):
             content = self.read(unit.facts)
@@ -106,9 +108,14 @@ class Results:
         return name
 
 
-def _log_row(name: str, unit: Unit, request: GenerationRequest) -> LogRow:
+def _log_row(name: str, unit: Unit, request: GenerationRequest | None) -> LogRow:
+    """What is logged of a picture; None: it comes from Extras, and its own text is all there is."""
     text = split_infotext(str(unit.facts.get("infotext", "")))
-    width, height = request.size
+    if request is None:
+        request = GenerationRequest(prompt="", sampler=str(text.pairs.get("Sampler", "")))
+        width, height = (int(str(unit.facts[side])) for side in ("width", "height"))
+    else:
+        width, height = request.size
     seed = unit.facts.get("seed")
     return LogRow(
         prompt=text.prompt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from webui.errors import ModelNotFound, StorageError, UnsupportedModel
 from webui.extensions.registry import MARKER, Extensions
 from webui.extensions.runs import units_of
 from webui.extensions.state import ExtensionState
-from webui.extensions.toolbox import Shelf
+from webui.extensions.toolbox import HostToolbox, Shelf, pixel_upscalers
 from webui.families.base import EncodeOptions
 from webui.families.clip import clip_chunker
 from webui.flags import Flags
@@ -32,7 +33,7 @@ from webui.image_files.infotext_parse import parse_infotext, rename_loras
 from webui.image_files.infotext_paste import Pasted, from_infotext
 from webui.image_files.metadata import Metadata, read_metadata
 from webui.image_files.store import PictureStore
-from webui.images.upscale import UPSCALERS
+from webui.images.resize import Upscaler
 from webui.job_networks import NetworkStock
 from webui.jobs.handle import JobHandle
 from webui.jobs.job import Job
@@ -51,6 +52,11 @@ from webui.model_manager.networks.stock import network_shelf, text_widths_of, va
 from webui.model_manager.recipe import MergeRecipe
 from webui.model_manager.selection import CheckpointChoice, ModelStatus, Selection
 from webui.paths import Paths
+from webui.postprocess import request as extras
+from webui.postprocess.job import Bench, run_extras
+from webui.postprocess.network import OnTile
+from webui.postprocess.request import ExtrasRequest
+from webui.postprocess.upscalers import Tiling, Upscalers
 from webui.preparation import check_prompts
 from webui.prompt.style_store import StyleStore
 from webui.prompt.token_count import TokenCount, count_negative_prompt, count_prompt
@@ -121,11 +127,15 @@ class Services:
         self._selection = Selection(
             self._catalog, self._cache, paths.program / "models" / "Stable-diffusion", self._chosen
         )
-        self.library = Library(self._catalog, paths.models, self._index, flags.model_dirs)
+        further = {**flags.model_dirs, "upscaler": _upscaler_folders(flags, paths)}
+        self.library = Library(self._catalog, paths.models, self._index, further)
+        self._upscalers = Upscalers(
+            lambda: self.library.catalog("upscaler"), self._policy, self._upscaler_tiling
+        )
         self._hashing = HashWorker(self.library)
         self._is_hashing = False
-        shelf = Shelf(paths.models, device_policy(flags.device, flags.dtype, flags.vae_dtype))
-        workshop = Workshop(self._sampling, ConditioningCache(), UPSCALERS)
+        shelf = Shelf(paths.models, self._policy)
+        workshop = Workshop(self._sampling, ConditioningCache())
         self._networks = NetworkStock(
             network_shelf(self.library),
             vae_rules(self.library, _checkpoint_folders(flags, paths), flags.vae_path),
@@ -184,7 +194,11 @@ class Services:
     def upscalers(self) -> list[str]:
         """Pixel upscalers."""
         more = self.extensions.offers.upscalers.values()
-        return [*UPSCALERS, *(kind.label for kind in more)]
+        return [*self._upscalers.names(), *(kind.label for kind in more)]
+
+    def upscaler_files(self) -> dict[str, Path]:
+        """Files of the pixel upscalers that have one, by name."""
+        return self._upscalers.files()
 
     def latent_upscalers(self) -> list[str]:
         """Latent upscalers, for the hires pass."""
@@ -252,6 +266,7 @@ class Services:
     def unload_models(self) -> None:
         """Give up the models in memory, except those in use; the next job loads its own again."""
         self._cache.clear()
+        self._upscalers.forget()
 
     def loaded_models(self) -> int:
         """How many models are in memory."""
@@ -328,11 +343,40 @@ class Services:
         units_of(resolved, self.extensions.offers.units)
         return resolved
 
+    def submit_extras(self, request: ExtrasRequest, owner: str, job_id: str | None = None) -> Job:
+        """Check a job of the Extras tab and put it into the queue.
+
+        Raises: InvalidRequest, BadImage, QueueFull.
+        """
+        if request.upscale is not None:
+            for name in {request.upscale.upscaler, request.upscale.second} - set(self.upscalers()):
+                self._upscalers.find(name)
+        pixels = sum(math.prod(self.pictures.size(picture)) for picture in request.pictures)
+        payload = extras.to_json(request)
+        return self.queue.submit(
+            extras.EXTRAS_KIND, payload, owner, alias=job_id, work=pixels / 1e6
+        )
+
     def _run(self, job: JobHandle) -> str:
+        if job.job.kind == extras.EXTRAS_KIND:
+            return run_extras(job, extras.from_json(job.job.payload), self._bench(job))
         if job.job.kind == merging.MERGE_KIND:
             return merging.run(job, self.library)
         request = from_json(job.job.payload)
-        return run(job, request, self.settings.current, self.styles.book, self._studio)
+        workshop = replace(
+            self._studio.workshop, upscalers=self._upscalers.by_name(lambda *_: job.check())
+        )
+        studio = replace(self._studio, workshop=workshop)
+        return run(job, request, self.settings.current, self.styles.book, studio)
+
+    def _bench(self, job: JobHandle) -> Bench:
+        toolbox = HostToolbox(self._studio.shelf, self.pictures, job.check)
+        more = pixel_upscalers(self.extensions.offers, toolbox, self.extensions.guard)
+
+        def find(name: str, on_tile: OnTile) -> Upscaler | None:
+            return more[name] if name in more else self._upscalers.find(name, on_tile)
+
+        return Bench(self.pictures, self._studio.archive, find, self.settings.current)
 
     # Text.
 
@@ -402,6 +446,10 @@ class Services:
     def _chosen(self) -> str:
         return self.settings.current.sd_model_checkpoint
 
+    def _upscaler_tiling(self) -> Tiling:
+        settings = self.settings.current
+        return Tiling(settings.ESRGAN_tile, settings.ESRGAN_tile_overlap)
+
     def _settings_changed(self, old: Settings, new: Settings) -> None:
         if old.sd_checkpoints_limit != new.sd_checkpoints_limit:
             self._cache.set_limit(new.sd_checkpoints_limit)
@@ -424,6 +472,8 @@ class Services:
                 needed.update(init.images)
                 if init.inpaint is not None:
                     needed.add(init.inpaint.mask)
+        for payload in self.queue.payloads(extras.EXTRAS_KIND):
+            needed.update(extras.from_json(payload).pictures)
         return needed
 
 
@@ -441,6 +491,13 @@ def build(flags: Flags, paths: Paths) -> Services:
                 " --data-dir."
             ) from error
     return Services(flags, paths)
+
+
+def _upscaler_folders(flags: Flags, paths: Paths) -> list[Path]:
+    """Besides the models folder: the user's further ones, then those that Easel ships."""
+    shipped = paths.program / "models" / "upscalers"
+    given = list(flags.model_dirs.get("upscaler", ()))
+    return given if shipped == paths.models / "upscalers" else [*given, shipped]
 
 
 def _checkpoint_folders(flags: Flags, paths: Paths) -> list[Path]:

@@ -156,6 +156,10 @@ class Settings(BaseModel):
     return_mask_composite: bool = generation(False, "img2img")
     upscaler_for_img2img: str = generation("None", "img2img", choices="upscalers")
 
+    # --- upscaling ---
+    ESRGAN_tile: int = page(192, "upscaling", ge=0, le=512, step=16)
+    ESRGAN_tile_overlap: int = page(8, "upscaling", ge=0, le=48)
+
     # --- sampling ---
     eta_ancestral: float = generation(1.0, "sampling", "Eta", ge=0, le=1)
     eta_ddim: float = generation(0.0, "sampling", "Eta DDIM", ge=0, le=1)

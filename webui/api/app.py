@@ -19,6 +19,7 @@ from webui.api.problems import install_handlers
 from webui.api.routes import (
     account,
     extensions,
+    extras,
     generate,
     jobs,
     jobs_v1,
@@ -40,6 +41,7 @@ from webui.services import OWNER_LOCAL, Services
 ROUTERS = (
     account.router,
     generate.router,
+    extras.router,
     progress.router,
     options.router,
     lists.router,

@@ -34,7 +34,7 @@ from webui.image_files.save import (
 )
 from webui.settings import Settings
 
-Kind = Literal["image", "grid", "mask", "mask composite", "before hires", "before color"]
+Kind = Literal["image", "grid", "mask", "mask composite", "before hires", "before color", "extras"]
 
 _FOLDERS: Mapping[tuple[bool, bool], str] = {
     (False, False): "txt2img-images",
@@ -42,6 +42,7 @@ _FOLDERS: Mapping[tuple[bool, bool], str] = {
     (True, False): "img2img-images",
     (True, True): "img2img-grids",
 }
+EXTRAS_FOLDER = "extras-images"
 _NO_FACTS = FileNameFacts(created=datetime.fromtimestamp(0, UTC))
 """For names that are planned already."""
 _SUFFIXES: Mapping[Kind, str] = {
@@ -51,6 +52,7 @@ _SUFFIXES: Mapping[Kind, str] = {
     "mask composite": "-mask-composite",
     "before hires": "-before-highres-fix",
     "before color": "-before-color-correction",
+    "extras": "",
 }
 
 
@@ -104,8 +106,11 @@ class Archive:
         form = options.encode.format if can_encode(size, options.encode.format) else "png"
         if not place.is_saved:
             return self._relative(self._results / place.job_id / f"{place.index}.{form}")
-        root = self._outputs / _FOLDERS[place.is_img2img, place.kind == "grid"]
-        folder = root.joinpath(*folder_parts(options.folder_pattern, facts, options.rules))
+        if place.kind == "extras":
+            folder = self._outputs / EXTRAS_FOLDER
+        else:
+            root = self._outputs / _FOLDERS[place.is_img2img, place.kind == "grid"]
+            folder = root.joinpath(*folder_parts(options.folder_pattern, facts, options.rules))
         promised = {self._data / path for path in taken}
         stems = [path.stem for path in (*_existing(folder), *promised) if path.parent == folder]
         stem = _stem(place, facts, options, stems)
@@ -181,6 +186,8 @@ def _existing(folder: Path) -> list[Path]:
 
 def _stem(place: Place, facts: FileNameFacts, options: SaveOptions, taken: list[str]) -> str:
     suffix = _SUFFIXES[place.kind]
+    if place.kind == "extras":
+        return _extras_stem(safe_name(facts.basename, options.rules), taken)
     basename = "grid" if place.kind == "grid" else ""
     decoration = ""
     if place.kind != "grid":
@@ -190,4 +197,12 @@ def _stem(place: Place, facts: FileNameFacts, options: SaveOptions, taken: list[
         number = next_number(taken, safe_name(basename))
         return numbered_stem(number, basename, decoration)
     tries = (decoration, *(f"{decoration}-{number}" for number in range(1, len(taken) + 2)))
+    return next(stem for stem in tries if stem not in taken)
+
+
+def _extras_stem(name: str, taken: list[str]) -> str:
+    """The original's name, numbered if it is taken; a number alone where there is none."""
+    if not name:
+        return numbered_stem(next_number(taken, ""), "", "")
+    tries = (name, *(f"{name}-{number}" for number in range(1, len(taken) + 2)))
     return next(stem for stem in tries if stem not in taken)

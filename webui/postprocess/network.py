@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load
-from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
 from torch import Tensor
 
 from webui.device import DevicePolicy
 from webui.errors import BadOutput, OutOfMemory, UnsupportedModel
+from webui.families.importing import IMPORTING
 from webui.images.grid import TileGrid, combine, tile_grid
 from webui.model_manager.pickle_file import PickleFile
 from webui.model_manager.tensor_file import open_tensor_file
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
 
 OnTile = Callable[[int, int], None]
 """Told that tile `index` (1-based) of `total` is done; may raise `JobStopped`."""
@@ -49,18 +54,26 @@ def load_network(path: Path, policy: DevicePolicy) -> ImageModelDescriptor:
 
     Raises: UnsupportedModel: no such architecture, or see `read_tensors`.
     """
+    tensors = read_tensors(path)
+    with IMPORTING:  # only here: the import takes seconds
+        spandrel = importlib.import_module("spandrel")
     try:
-        model = ModelLoader().load_from_state_dict(read_tensors(path))
-    except (UnsupportedModelError, KeyError, ValueError, RuntimeError, AssertionError) as error:
+        model = spandrel.ModelLoader().load_from_state_dict(tensors)
+    except (
+        spandrel.UnsupportedModelError,
+        KeyError,
+        ValueError,
+        RuntimeError,
+        AssertionError,
+    ) as error:
         raise UnsupportedModel(
             f"{path.name} is of no architecture that Easel knows as an upscaler."
         ) from error
-    if not isinstance(model, ImageModelDescriptor):
+    if not isinstance(model, spandrel.ImageModelDescriptor):
         raise UnsupportedModel(f"{path.name} needs a mask: it cannot enlarge pictures.")
-    is_half = (
-        policy.device.type != "cpu" and model.supports_half and policy.dtype != torch.float32
-    )
-    return model.to(policy.device, torch.float16 if is_half else torch.float32).eval()
+    is_half = policy.device.type != "cpu" and model.supports_half and policy.dtype != torch.float32
+    found: ImageModelDescriptor = model
+    return found.to(policy.device, torch.float16 if is_half else torch.float32).eval()
 
 
 def run_tiled(

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
-from spandrel import ImageModelDescriptor
 
 from webui.device import DevicePolicy
 from webui.errors import InvalidRequest
@@ -16,6 +16,9 @@ from webui.images.resize import Upscaler
 from webui.images.upscale import UPSCALERS
 from webui.model_manager.catalog import Catalog
 from webui.postprocess.network import OnTile, load_network, run_tiled
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
 
 MOST_RUNS = 3
 """A network runs again on its own result while that is too small."""

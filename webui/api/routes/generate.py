@@ -43,7 +43,7 @@ async def img2img(body: Img2ImgBody, services: TheServices, asker: Asker) -> Gen
 
 async def _generate(body: GenerationBody, services: Services, owner: str) -> GenerationAnswer:
     job, converted = await run_in_threadpool(_submit, body, services, owner)
-    warnings = await _wait(services, job, owner)
+    warnings = await wait_for(services, job, owner)
     return await run_in_threadpool(
         _answer, body, services, job, owner, (*converted.warnings, *warnings)
     )
@@ -73,7 +73,7 @@ def _task_name(body: GenerationBody) -> str:
     return f"task({door}-{''.join(letters)})"
 
 
-async def _wait(services: Services, job: Job, owner: str) -> list[str]:
+async def wait_for(services: Services, job: Job, owner: str) -> list[str]:
     """Follow a job until it is over.
 
     Returns: its warnings.

@@ -65,8 +65,23 @@ def schedulers(services: TheServices) -> list[dict[str, Any]]:
 @router.get("/upscalers")
 def upscalers(services: TheServices) -> list[dict[str, Any]]:
     """Upscalers of pixels."""
+    files = services.upscaler_files()
     empty = {"model_name": None, "model_path": None, "model_url": None, "scale": _UPSCALER_SCALE}
-    return [{"name": name, **empty} for name in services.upscalers()]
+    return [
+        {"name": name, **empty}
+        | ({"model_name": name, "model_path": str(files[name])} if name in files else {})
+        for name in services.upscalers()
+    ]
+
+
+@router.get("/realesrgan-models")
+def realesrgan_models(services: TheServices) -> list[dict[str, Any]]:
+    """The upscalers of Real-ESRGAN's family, known by their names."""
+    return [
+        {"name": name, "path": str(path), "scale": _UPSCALER_SCALE}
+        for name, path in services.upscaler_files().items()
+        if name.lower().startswith(("realesr", "r-esrgan"))
+    ]
 
 
 @router.get("/latent-upscale-modes")
@@ -108,7 +123,6 @@ def hypernetworks(services: TheServices) -> list[dict[str, str]]:
 
 
 @router.get("/face-restorers")
-@router.get("/realesrgan-models")
 def nothing_to_choose() -> list[dict[str, Any]]:
     """Kinds of files and add-ons that Easel cannot use: there are none to choose from."""
     return []

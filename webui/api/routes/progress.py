@@ -14,6 +14,7 @@ from webui.errors import JobNotFound
 from webui.images.codec import to_base64, to_data_url
 from webui.jobs.job import JobState
 from webui.jobs.progress import Progress
+from webui.postprocess.request import EXTRAS_KIND
 from webui.request import from_json
 from webui.services import JOB_KIND, Services
 
@@ -61,6 +62,8 @@ def _door(services: Services, progress: Progress) -> str:
     """What A1111 calls the running job: by the door that it came through."""
     if progress.kind != JOB_KIND:
         return progress.kind
+    if progress.kind == EXTRAS_KIND:
+        return "extras"
     request = from_json(services.queue.get(progress.job_id, progress.owner).payload)
     return "scripts_txt2img" if request.init is None else "scripts_img2img"
 
