@@ -49,7 +49,7 @@ def test_styles_are_listed(client: TestClient, services: Services) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["sd-vae", "loras", "hypernetworks", "face-restorers", "realesrgan-models", "extensions"],
+    ["sd-vae", "loras", "hypernetworks", "face-restorers", "extensions"],
 )
 def test_what_cannot_be_used_is_not_listed(client: TestClient, name: str) -> None:
     assert client.get(f"/sdapi/v1/{name}").json() == []
