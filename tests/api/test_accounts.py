@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -122,6 +124,15 @@ def test_guessing_is_slowed_down_and_others_are_not_affected(fresh: FastAPI) -> 
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) > 0
     assert client.get("/api/v1/account", auth=("ann", CANARY)).status_code == 200
+
+
+def test_programs_that_begin_together_are_all_let_in(fresh: FastAPI, services: Services) -> None:
+    services.accounts._remembered.clear()
+    client = client_of(fresh)
+    with ThreadPoolExecutor(12) as pool:
+        ask = partial(client.get, "/api/v1/account", auth=("bob", "bob-password-2"))
+        asked = [pool.submit(ask) for _ in range(12)]
+        assert {one.result().status_code for one in asked} == {200}
 
 
 def test_uploads_of_one_user_are_not_anothers(ann: TestClient, bob: TestClient) -> None:

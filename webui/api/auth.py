@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import math
+import threading
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
@@ -75,6 +76,7 @@ class Passwords:
     def __init__(self, accounts: Accounts, throttle: Throttle | None = None) -> None:
         self._accounts = accounts
         self._throttle = throttle or Throttle()
+        self._turn = threading.Lock()
 
     async def identify(self, scope: Scope) -> Identity | None:
         """By the Authorization header where there is one, else by the session's cookie."""
@@ -99,12 +101,23 @@ class Passwords:
         wait = self._throttle.wait_seconds(address, name[:200])
         if wait > 0:
             raise TooManyTries(wait)
-        # counted beforehand: tries at the same time must not get past the limit
-        self._throttle.failed(address, name[:200])
-        user = await run_in_threadpool(self._accounts.check, name, password)
-        if user is not None:
-            self._throttle.succeeded(address, name[:200])
-        return user
+        return await run_in_threadpool(self._check_in_turn, address, name, password)
+
+    def _check_in_turn(self, address: str, name: str, password: str) -> User | None:
+        """One try at a time: guesses at the same time do not get past the limit, and programs that
+        begin together with the right password wait for the first one's answer.
+        """
+        with self._turn:
+            if not self._accounts.is_remembered(name, password):
+                wait = self._throttle.wait_seconds(address, name[:200])
+                if wait > 0:
+                    raise TooManyTries(wait)
+            user = self._accounts.check(name, password)
+            if user is None:
+                self._throttle.failed(address, name[:200])
+            else:
+                self._throttle.succeeded(address, name[:200])
+            return user
 
 
 def _basic(value: str) -> tuple[str, str]:
