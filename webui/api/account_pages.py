@@ -33,7 +33,8 @@ p { margin: 0 0 16px; } .muted { color: var(--muted); }
 label { display: block; font-weight: 500; margin: 0 0 16px; }
 input { display: block; width: 100%; height: 40px; margin-top: 4px; padding: 0 12px; font: inherit;
   color: inherit; background: var(--field); border: 1px solid var(--line); border-radius: 6px; }
-button { height: 40px; padding: 0 18px; font: inherit; font-weight: 600; border-radius: 6px;
+button { flex: none; height: 40px; padding: 0 18px; border-radius: 6px; white-space: nowrap;
+  font: inherit; font-weight: 600;
   border: 1px solid transparent; background: var(--fill); color: #fff; cursor: pointer; }
 button:hover { background: var(--hover); }
 button.plain { background: none; border-color: var(--line); color: var(--text); font-weight: 500; }

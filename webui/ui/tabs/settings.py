@@ -203,7 +203,7 @@ def _navigation() -> str:
     title = html.escape(words("en")["settings.sections"])
     return (
         f'<nav class="easel-sections" data-t-label="settings.sections" aria-label="{title}">'
-        f"{links}</nav>"
+        f'{links}</nav><p><a href="./account">{span("settings.account")}</a></p>'
     )
 
 
