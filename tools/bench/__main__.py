@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from tools.bench import catalog, lora, start, txt2img
+from tools.bench import api, catalog, lora, start, txt2img
 
-BENCHES = {"txt2img": txt2img.main, "start": start.main, "catalog": catalog.main, "lora": lora.main}
+BENCHES = {
+    "api": api.main,
+    "txt2img": txt2img.main,
+    "start": start.main,
+    "catalog": catalog.main,
+    "lora": lora.main,
+}
 
 
 def main() -> int:
