@@ -10,4 +10,4 @@ tools/browser.sh
 .venv/bin/mypy
 .venv/bin/lint-imports
 # two processes with one thread each take half the time of one with two
-OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
+OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 import torch
 
 from webui.sampling.noise_schedule import (
@@ -10,16 +11,20 @@ from webui.sampling.noise_schedule import (
     zero_terminal_snr,
 )
 
+ROUNDING = 1e-6
+"""Processors differ in the last bits of powers and square roots; A1111's users see none of them."""
+
 
 def test_tables_equal_the_recorded_ones(golden: Any, sd1: NoiseSchedule) -> None:
     recorded = golden("vectors/sigmas_sd1.json")
     torch.testing.assert_close(
-        sd1.alphas_cumprod, torch.tensor(recorded["alphas_cumprod"]), rtol=1e-7, atol=0
+        sd1.alphas_cumprod, torch.tensor(recorded["alphas_cumprod"]), rtol=ROUNDING, atol=0
     )
     torch.testing.assert_close(
-        sd1.sigmas, torch.tensor(recorded["model_sigmas_1000"]), rtol=1e-7, atol=0
+        sd1.sigmas, torch.tensor(recorded["model_sigmas_1000"]), rtol=ROUNDING, atol=0
     )
-    assert (sd1.sigma_min, sd1.sigma_max) == (recorded["sigma_min"], recorded["sigma_max"])
+    assert sd1.sigma_min == pytest.approx(recorded["sigma_min"], rel=ROUNDING)
+    assert sd1.sigma_max == pytest.approx(recorded["sigma_max"], rel=ROUNDING)
 
 
 def test_sigma_to_t_equals_the_recorded_values(golden: Any, sd1: NoiseSchedule) -> None:
