@@ -68,6 +68,7 @@ def run(
             created=created,
             model_name=file.stem,
             model_hash=file.short_hash or "",
+            image_input=model.image_input,
             vae=networks.vae,
             networks=lambda names: networks.infotext(model, names),
         )

@@ -14,6 +14,7 @@ from webui import __version__
 from webui.engine.generate import EMBEDDINGS, REFINED
 from webui.engine.preview import preview_jpeg
 from webui.engine.task import Outcome, Picture, Prompts, Task
+from webui.families.base import ImageInput
 from webui.image_files.archive import Archive, Kind, Place
 from webui.image_files.filenames import FileNameFacts
 from webui.image_files.infotext_write import PictureFacts, to_infotext
@@ -35,6 +36,7 @@ class Recorder:
         prompts: with styles, tags and all: what infotexts show.
         created: when the job first ran; part of file names.
         model_name, model_hash: of the checkpoint.
+        image_input: what its network reads beside latents.
         vae: file name and hash; None: the checkpoint's own.
         networks: what infotexts say of extra networks, for names of embeddings.
     """
@@ -49,6 +51,7 @@ class Recorder:
     created: datetime
     model_name: str
     model_hash: str
+    image_input: ImageInput
     vae: tuple[str, str] | None = None
     networks: Callable[[tuple[str, ...]], Mapping[str, str]] = lambda _names: {}
 
@@ -172,6 +175,9 @@ class Recorder:
             vae_name=self.vae[0] if self.vae else None,
             vae_hash=self.vae[1] if self.vae else None,
             networks=self.networks(outcome_embeddings(notes)),
+            edits_images=self.image_input == "edit",
+            inpainting_conditioning=self.image_input == "inpaint"
+            and (request.init is not None or hires is not None),
             sampling={
                 key: value for key, value in notes.items() if key not in (REFINED, EMBEDDINGS)
             },

@@ -16,7 +16,9 @@ ANALYSED = {
 CASES = cases(GOLDEN / "pictures" / "tiny")
 
 
-FAMILY_CASES = [path for name in ("xl", "sd2") for path in cases(GOLDEN / "pictures" / name)]
+FAMILY_CASES = [
+    path for name in ("xl", "sd2", "ip2p") for path in cases(GOLDEN / "pictures" / name)
+]
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def info(finished: Finished) -> dict[str, Any]:
         "styles": list(request.styles),
         "job_timestamp": time.strftime("%Y%m%d%H%M%S", time.localtime(finished.started)),
         "clip_skip": _number(pairs.get("Clip skip", 1)),
-        "is_using_inpainting_conditioning": False,
+        "is_using_inpainting_conditioning": "Conditional mask weight" in pairs,
         "version": str(pairs.get("Version", __version__)),
         "warnings": list(finished.warnings),
     }

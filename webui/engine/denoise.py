@@ -16,9 +16,15 @@ from webui.engine.conditioning import (
     pad_by_last,
 )
 from webui.engine.hooks import Pass, PassHooks, Step, with_residuals
+from webui.errors import InvalidRequest
 from webui.families.base import EncodeOptions, LoadedModel, PromptEmbeds
 from webui.sampling.denoiser import Parameterization, Space
-from webui.sampling.guidance import UncondPolicy, combine_guidance, combine_without_uncond
+from webui.sampling.guidance import (
+    UncondPolicy,
+    combine_guidance,
+    combine_image_guidance,
+    combine_without_uncond,
+)
 
 MaskBlend = Callable[[Tensor, Tensor], Tensor]
 """``blend(latents, level)``: latents with the kept part of the first picture put back."""
@@ -55,12 +61,15 @@ class GuidanceOptions:
     Attributes:
         cfg_scale: Ho & Salimans 2022 (arXiv:2207.12598), in Stable Diffusion's writing: 1 = prompt
             alone.
+        image_cfg_scale: guidance by the picture that is edited, apart from the text's; None: both
+            by `cfg_scale`.
         uncond: when the negative prompt is left out.
         together: with and without prompt in one network call (faster, more memory).
         pad_with_empty, pad_with_last: make prompt and negative prompt equally long.
     """
 
     cfg_scale: float = 7.0
+    image_cfg_scale: float | None = None
     uncond: UncondPolicy = field(default_factory=UncondPolicy)
     together: bool = True
     pad_with_empty: bool = False
@@ -128,8 +137,7 @@ class GuidedDenoiser:
         if self._blend is not None and self._space == "timestep":
             x = self._blend(x, level)
         self._step = self._new_step(x, level)
-        prompts, negative = self._branches(x, level)
-        guided, prompts, negative = self._guided(prompts, negative)
+        guided, prompts, negative = self._guided(*self._branches(x, level))
         if self._blend is not None and self._space == "sigma":
             guided = self._after_blend(self._blend(guided, level))
         self.calls += 1
@@ -148,25 +156,30 @@ class GuidedDenoiser:
             cfg_scale=self._guidance.cfg_scale,
         )
 
-    def _combined(self, prompts: Tensor, negative: Tensor | None, scale: float) -> Tensor:
-        weights = self._conditioning.weights
+    def _combined(
+        self, prompts: Tensor, negative: Tensor | None, pictured: Tensor | None, scale: float
+    ) -> Tensor:
+        weights, image_scale = self._conditioning.weights, self._guidance.image_cfg_scale
         if negative is None:
             return combine_without_uncond(prompts.unbind(), weights)
+        if pictured is not None and image_scale is not None:
+            return combine_image_guidance(prompts[0], pictured, negative, scale, image_scale)
         return combine_guidance(prompts.unbind(), weights, negative, scale)
 
     def _guided(
-        self, prompts: Tensor, negative: Tensor | None
+        self, prompts: Tensor, negative: Tensor | None, pictured: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """The combination, and the branches as hooks left them."""
         step, hooks = self._step, self._hooks
         if step is None or hooks is None:
-            return self._combined(prompts, negative, self._guidance.cfg_scale), prompts, negative
+            guided = self._combined(prompts, negative, pictured, self._guidance.cfg_scale)
+            return guided, prompts, negative
         step.predictions, step.uncond = prompts, negative
         hooks.denoiser_output(step)
         prompts, negative = step.predictions, step.uncond
         hooks.guidance(step)
         if step.guided is None:
-            step.guided = self._combined(prompts, negative, step.cfg_scale)
+            step.guided = self._combined(prompts, negative, pictured, step.cfg_scale)
         hooks.after_guidance(step)
         return step.guided, prompts, negative
 
@@ -190,17 +203,31 @@ class GuidedDenoiser:
             self._model, self._conditioning = successor
             self._takeover = None
             self._embeds.clear()
+            if self._model.image_input == "none":
+                self._image_conditioning = None
+            elif self._image_conditioning is None:
+                raise InvalidRequest(
+                    "refiner",
+                    "A checkpoint for inpainting or editing cannot take over from a usual one:"
+                    " choose another refiner.",
+                )
 
-    def _branches(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Converted answers: sub-prompts [n, B, C, h, w], negative prompt [B, C, h, w] or none."""
+    def _branches(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Converted answers: sub-prompts [n, B, C, h, w]; negative prompt [B, C, h, w] or none;
+        negative prompt with the edited picture [B, C, h, w], where that guides apart.
+        """
         embeds = self._embeds_at(x.shape[0])
         x_in = self._parameterization.network_input(x, level)
         if self._image_conditioning is not None:
             x_in = torch.cat([x_in, self._image_conditioning], dim=1)
         timestep = self._parameterization.timestep(level).to(x.device)
+        if self._guidance.image_cfg_scale is not None:
+            output = self._predict_apart(x_in, x.shape[1], timestep, embeds)
+            cond, pictured, negative = self._parameterization.convert(x, output, level)
+            return cond[None], negative, pictured
         if self._leaves_out_negative(level):
             output = self._predict(x_in, timestep, embeds.prompts, embeds.prompts_pooled)
-            return self._parameterization.convert(x, output, level), None
+            return self._parameterization.convert(x, output, level), None, None
         if embeds.joint is not None:
             output = self._predict(x_in, timestep, embeds.joint, embeds.joint_pooled)
         else:
@@ -208,7 +235,30 @@ class GuidedDenoiser:
             without = self._predict(x_in, timestep, embeds.negative, embeds.negative_pooled)
             output = torch.cat([with_prompt, without])
         answers = self._parameterization.convert(x, output, level)
-        return answers[:-1], answers[-1]
+        return answers[:-1], answers[-1], None
+
+    def _predict_apart(
+        self, x_in: Tensor, channels: int, timestep: Tensor, embeds: _Embeds
+    ) -> Tensor:
+        """Raw answers [3, B, C, h, w] with text and picture, with the picture, with neither.
+
+        Source: Brooks et al. 2022 (arXiv:2211.09800), section 3.2.1.
+        """
+        if len(self._conditioning.prompts) > 1:
+            raise InvalidRequest(
+                "prompt",
+                "AND does not go together with an Image CFG Scale other than 1: leave one out.",
+            )
+        hidden = x_in.clone()
+        hidden[:, channels:] = 0.0
+        negative = embeds.negative, embeds.negative_pooled
+        return torch.cat(
+            [
+                self._predict(x_in, timestep, embeds.prompts, embeds.prompts_pooled),
+                self._predict(x_in, timestep, *negative),
+                self._predict(hidden, timestep, *negative),
+            ]
+        )
 
     def _leaves_out_negative(self, level: Tensor) -> bool:
         policy = self._guidance.uncond

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from webui.engine.conditioning import Timeline
 from webui.engine.hires import enlarge
+from webui.engine.image_conditioning import with_pictures, without_picture
 from webui.engine.inpaint import Start, finish, start_from_pictures
 from webui.engine.latents import decode
 from webui.engine.options import schedule_options
@@ -71,13 +73,20 @@ class _Run:
             noise_schedule(self.model, task),
             options=schedule_options(task.settings, self.model),
         )
-        walk = self._first_walk(choice, trajectory)
+        shown = without_picture(self.model, task.batch.size, *request.size)
+        walk = replace(self._first_walk(choice, trajectory), image_conditioning=shown)
         noise = image_noise(task, self.model, *request.size)
         latents = trajectory.start(
             noise.draw(), sgm_noise_multiplier=task.settings.sgm_noise_multiplier
         )
         walked = walk_through(
-            walk, task, self.model, self.workshop, self.watch, latents=latents, noise=noise
+            walk,
+            task,
+            self.model,
+            self.workshop,
+            self.watch,
+            latents=latents,
+            noise=noise,
         )
         if request.hires is None or not walked.is_complete:
             return self._outcome([Picture(image) for image in self._images(walked)], walked)
@@ -121,7 +130,9 @@ class _Run:
             start.latents, noise.draw() * multiplier, extra_noise=settings.img2img_extra_noise
         )
         walked = walk_through(
-            self._first_walk(choice, trajectory),
+            replace(
+                self._first_walk(choice, trajectory), image_conditioning=start.image_conditioning
+            ),
             task,
             self.model,
             self.workshop,
@@ -190,6 +201,7 @@ class _Run:
             number=1,
             refines=settings.hires_fix_refiner_pass != "first pass",
             merging=merging_ratios(request, settings).hires,
+            image_conditioning=self._enlarged_conditioning(latents, width, height),
         )
         start = trajectory.start_from(
             latents, noise.draw(), extra_noise=settings.img2img_extra_noise
@@ -197,9 +209,23 @@ class _Run:
         if task.enter_hires is not None:
             task = replace(task, model_key=task.enter_hires(self.model))
         second = walk_through(
-            walk, task, self.model, self.workshop, self.watch, latents=start, noise=noise
+            walk,
+            task,
+            self.model,
+            self.workshop,
+            self.watch,
+            latents=start,
+            noise=noise,
         )
         return replace(second, embeddings=walked.embeddings)
+
+    def _enlarged_conditioning(self, latents: Tensor, width: int, height: int) -> Tensor | None:
+        """Show the second pass its picture, as far as the mask's weight lets anything through."""
+        weight = self.task.settings.inpainting_mask_weight
+        if self.model.image_input != "inpaint" or weight == 1:
+            return without_picture(self.model, len(latents), width, height)
+        pixels = torch.cat([self.model.decode_latents(one[None]) for one in latents])
+        return with_pictures(self.model, pixels, None, weight=weight, rounded=True)
 
     def _images(self, walked: Walked) -> list[Image.Image]:
         return self._decoded(walked.model, walked.latents)

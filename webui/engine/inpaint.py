@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from webui.engine.image_conditioning import with_pictures
 from webui.engine.latents import encode, resize_latents
+from webui.engine.pixels import to_pixels
 from webui.engine.soft_inpainting import SoftOverlay, blend_softly, soft_overlays
 from webui.engine.task import Picture, Task
 from webui.errors import InvalidRequest
@@ -35,6 +37,7 @@ class Start:
         keep: [1, 1, h, w] float32, 1 where the first picture stays; None without a mask.
         pictures: prepared pictures, one a picture of the batch.
         soft: blend gradually; None: at a hard edge.
+        image_conditioning: see `image_conditioning.with_pictures`.
     """
 
     latents: Tensor
@@ -42,6 +45,7 @@ class Start:
     pictures: tuple[PreparedImage, ...]
     mask: PreparedMask | None
     soft: SoftInpainting | None = None
+    image_conditioning: Tensor | None = None
     warnings: tuple[str, ...] = ()
 
     def blend(self, latents: Tensor, level: Tensor) -> Tensor:
@@ -108,7 +112,14 @@ def start_from_pictures(
         elif init.inpaint.content == "latent nothing":
             latents = latents * keep
     soft = init.inpaint.soft if keep is not None and init.inpaint is not None else None
-    return Start(latents, keep, prepared, mask, soft, warnings)
+    shown = with_pictures(
+        model,
+        to_pixels([picture.image for picture in prepared], model.device),
+        mask.mask if mask else None,
+        weight=task.settings.inpainting_mask_weight,
+        rounded=soft is None and (init.inpaint is None or init.inpaint.mask_round),
+    )
+    return Start(latents, keep, prepared, mask, soft, shown, warnings)
 
 
 def finish(

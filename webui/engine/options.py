@@ -56,11 +56,21 @@ def schedule_options(settings: Settings, model: LoadedModel) -> ScheduleOptions:
     )
 
 
-def guidance_options(request: GenerationRequest, settings: Settings) -> GuidanceOptions:
+DEFAULT_IMAGE_CFG_SCALE = 1.5
+
+
+def guidance_options(
+    request: GenerationRequest, settings: Settings, model: LoadedModel
+) -> GuidanceOptions:
     """How the answers with and without prompt are combined; the scale is the request's own."""
     asked = request.sampler_options.s_min_uncond
+    image_cfg_scale = None
+    if model.image_input == "edit" and request.init is not None:
+        given = request.init.image_cfg_scale
+        image_cfg_scale = DEFAULT_IMAGE_CFG_SCALE if given is None else given
     return GuidanceOptions(
         cfg_scale=request.cfg_scale,
+        image_cfg_scale=None if image_cfg_scale == 1 else image_cfg_scale,
         uncond=UncondPolicy(
             s_min_uncond=settings.s_min_uncond if asked is None else asked,
             s_min_uncond_all=settings.s_min_uncond_all,

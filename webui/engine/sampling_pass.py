@@ -40,6 +40,7 @@ class Walk:
         refines: the task's refiner may take over in this pass.
         merging: share of the tokens that self-attention merges.
         pass_: what extensions are shown of it; None: nobody wants to see it.
+        image_conditioning: [B, k, h, w] that the network reads beside latents; None for most.
     """
 
     width: int
@@ -54,6 +55,7 @@ class Walk:
     refines: bool = True
     merging: float = 0.0
     pass_: Pass | None = None
+    image_conditioning: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ def _sampled(
     blend: MaskBlend | None,
 ) -> Walked:
     sampler, trajectory = walk.choice.sampler, walk.trajectory
-    guidance = guidance_options(task.request, task.settings)
+    guidance = guidance_options(task.request, task.settings, model)
     told = conditioning(walk, task, model, workshop)
     patches = ExitStack()
     denoiser = GuidedDenoiser(
@@ -200,6 +202,7 @@ def _sampled(
             takeover=_takeover(walk, task, workshop, patches),
             hooks=task.hooks,
             pass_=walk.pass_,
+            image_conditioning=walk.image_conditioning,
         ),
     )
     watch.enter_pass(walk.number, walk.count)

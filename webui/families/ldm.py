@@ -438,7 +438,7 @@ def context_width(header: Header) -> int | None:
 
 def image_input(header: Header) -> ImageInput | None:
     """Return what a file's denoising network reads beside latents; None if it is none we know."""
-    kinds: dict[int, ImageInput] = {4: "none"}
+    kinds: dict[int, ImageInput] = {4: "none", 8: "edit", 9: "inpaint"}
     return kinds.get(unet_in_channels(header))
 
 

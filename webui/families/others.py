@@ -71,7 +71,7 @@ _KINDS = (
     ),
     _Kind(
         lambda header: "model.diffusion_model.input_blocks.0.0.weight" in header,
-        f"is a checkpoint for inpainting or editing by instruction, {_NOT_YET}",
+        f"is a checkpoint whose network reads more than latents and masks, {_NOT_YET}",
     ),
     _Kind(
         _key_starting(
