@@ -95,6 +95,18 @@ def test_a_pasted_picture_goes_to_the_picture_field(easel: Driver) -> None:
     )
 
 
+STANDS_STILL = """async () => {
+    const canvas = document.querySelector("#img2maskimg canvas");
+    for (let place = "", frames = 0; frames < 30; ) {
+        await new Promise(requestAnimationFrame);
+        const now = JSON.stringify(canvas.getBoundingClientRect());
+        frames = now === place ? frames + 1 : 0;
+        place = now;
+    }
+}"""
+"""Returns once the editor has kept its place for thirty frames: its picture is loaded then."""
+
+
 def draw_mask(easel: Driver) -> None:
     """Paint over the middle of the editor."""
     canvas = easel.page.locator("#img2maskimg canvas").first
@@ -102,6 +114,7 @@ def draw_mask(easel: Driver) -> None:
     brush = easel.page.locator('#img2maskimg button[aria-label="Brush"]').first
     brush.wait_for()
     brush.click()
+    easel.page.evaluate(STANDS_STILL)
     box = canvas.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
